@@ -1,0 +1,134 @@
+"""Every option of a recipe that is not a training argument, grouped by the room it belongs to.
+
+The options of the trainer itself stand in `babylm_hf.training.arguments`, because that class extends the stock
+`TrainingArguments` and importing it imports torch; nothing here does.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+
+def option(default: Any, help: str, *aliases: str) -> Any:
+    """A dataclass field with its help text and its other names on the command line."""
+    metadata = {"help": help, **({"aliases": list(aliases)} if aliases else {})}
+    return field(default=default, metadata=metadata)
+
+
+def default_cache_dir() -> str:
+    """`$BABYLM_HF_CACHE`, or `babylm_hf` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+    return os.environ.get("BABYLM_HF_CACHE", str(Path(base) / "babylm_hf"))
+
+
+@dataclass
+class CorpusArguments:
+    """Where the text comes from."""
+
+    _argument_group_name = "corpus"
+
+    train_file: list[str] | None = option(None, "text to train on: files, folders, .gz, .jsonl", "--train_data")
+    validation_file: list[str] | None = option(None, "held-out text, same forms", "--valid_data")
+    dataset_name: str | None = option(None, "a data set on the Hub, instead of --train_file")
+    dataset_config_name: str | None = option(None, "its configuration")
+    dataset_split: str = option("train", "its split to train on")
+    dataset_validation_split: str | None = option(None, "its split to evaluate on")
+    text_field: str = option("text", "the field of a JSON line or data set row that holds the text")
+    document: Literal["line", "blank_line"] = option("line", "what ends a document: every line, or a blank line")
+    corpus_licence: str | None = option(None, "licence of the text, for the card")
+    language: str = option("en", "language of the text, for the card")
+    cache_dir: str = field(
+        default_factory=default_cache_dir, metadata={"help": "where tokenised text is kept between runs"}
+    )
+    demo: bool = option(False, "train a small model on the built-in toy language; no data and no network needed")
+    demo_words: int = option(400_000, "words of toy language that --demo trains on")
+
+
+@dataclass
+class TokenizerArguments:
+    """Which tokenizer is loaded, or how one is trained on the corpus."""
+
+    _argument_group_name = "tokenizer"
+
+    tokenizer: str | None = option(
+        None, "Hub id, folder, tokenizer.json or SentencePiece .model; without it one is trained", "--tokenizer_name"
+    )
+    tokenizer_algorithm: Literal["bpe", "wordpiece", "unigram"] = option("bpe", "algorithm when one is trained")
+    vocab_size: int = option(40_000, "vocabulary size when one is trained")
+    lower: bool = option(False, "lower-case the text in the tokenizer")
+
+
+@dataclass
+class ModelArguments:
+    """The architecture; weights always start from scratch."""
+
+    _argument_group_name = "model"
+
+    model: str = option(
+        "deberta-v3-base",
+        "a preset of babylm_hf.models, or a Hub id or folder of which only the configuration is used",
+        "--model_path",
+        "--config_name",
+    )
+    hidden_size: int | None = option(None, "width; the preset's own without it")
+    intermediate_size: int | None = option(None, "width of the feed-forward layers")
+    num_hidden_layers: int | None = option(None, "number of layers")
+    num_attention_heads: int | None = option(None, "number of heads; without it the preset's head size decides")
+    dropout: float | None = option(None, "dropout probability, hidden and attention alike")
+
+    def overrides(self) -> dict[str, Any]:
+        """The options given, under the names `babylm_hf.models.build_model` takes."""
+        names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "dropout")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+@dataclass
+class MaskingArguments:
+    """Rate, policy and corruption of the masks (Edman & Fraser 2025)."""
+
+    _argument_group_name = "masking"
+
+    masking: Literal["regular", "hard", "soft"] = option(
+        "hard", "policy: uniform, or adaptive by error rate (hard) or by loss (soft)"
+    )
+    regular_mlm: bool = option(False, "same as --masking regular")
+    soft: bool = option(False, "same as --masking soft")
+    mlm_prob: float = option(0.15, "mask rate at the first step")
+    mask_decay: float = option(0.0, "how much the rate falls, linearly, by the last step")
+    mask_replace_prob: float = option(0.8, "share of the targets replaced by the mask token")
+    random_replace_prob: float = option(0.1, "share of the targets replaced by a random token")
+    mask_update_steps: int = option(200, "optimizer steps between updates of the mask weights")
+    first_mask_update: int = option(0, "no update before this step")
+    mask_lambda: float = option(0.2, "share of the old weight that an update keeps")
+    log_mlm_probs: bool = option(False, "save the mask weight of every token at every update")
+    reference_behaviour: bool = option(False, "do what the published code does where it differs from the paper or us")
+
+    def policy_name(self) -> str:
+        """The policy after the two shorthand flags of the reference."""
+        return "regular" if self.regular_mlm else "soft" if self.soft else self.masking
+
+
+@dataclass
+class EvaluationArguments:
+    """What is measured while training and at the end."""
+
+    _argument_group_name = "evaluation"
+
+    eval_seq_len: int | None = option(None, "row length of held-out evaluation; the longest training length without it")
+    max_eval_tokens: int = option(200_000, "evaluate on at most this many held-out tokens, spread evenly; 0 for all")
+    eval_pairs: str | None = option(None, "folder of minimal pairs in BLiMP's format, scored at every milestone")
+    max_pairs: int = option(0, "at most this many pairs a file at milestones; 0 for all. The final model gets all")
+
+
+@dataclass
+class CardArguments:
+    """What only a person can say about the model, for its card."""
+
+    _argument_group_name = "card"
+
+    model_name: str | None = option(None, "title of the card; the name of the output folder without it")
+    licence: str = option("apache-2.0", "licence of the weights, a Hub identifier", "--license")
+    author: str | None = option(None, "who trained it, for the card's citation")

@@ -1,0 +1,27 @@
+"""The errors a user can meet. Each carries one sentence that names what is wrong and says what to do."""
+
+from __future__ import annotations
+
+
+class BabyLMError(Exception):
+    """Base of every failure that the user, not the code, can mend. The command line prints it and exits with status 2."""
+
+
+class OptionError(BabyLMError):
+    """An option has a value that cannot work; the message names the option."""
+
+
+class CorpusError(BabyLMError):
+    """Text, a file or a tokenizer cannot be used; the message names the file, and the line where there is one."""
+
+
+class BudgetError(BabyLMError):
+    """The plan would show the model more words than its track allows; the message gives the numbers."""
+
+
+class RunFolderError(BabyLMError):
+    """The output folder or a checkpoint in it cannot be used as asked; nothing in it has been changed."""
+
+
+class ResumeError(RunFolderError):
+    """The run to be resumed was made with other data, another seed or another plan; the message names the difference."""
