@@ -3,8 +3,8 @@
 The head of a small language model costs as much as its body: hidden size times vocabulary for every position, of which
 a masked objective needs 15 to 40 %, and pseudo-log-likelihood one in a row. Nearly every stock model computes its head
 position by position, in a child module that comes after the body. A hook in front of that module which keeps only the
-wanted rows makes any such model produce only the wanted logits, with its own weights, code and autograd. Whether a model
-is of that kind is not guessed from its name but traced and then checked; the others fall back to full logits.
+wanted rows makes any such model produce only the wanted logits, with its own weights, code and autograd. Whether a
+model is of that kind is not guessed from its name but traced and then checked; the others fall back to full logits.
 
     selector = PositionSelector(model)              # traces and probes once
     logits = selector.logits(batch, flat_index)     # [N, vocabulary]
@@ -40,10 +40,10 @@ def find_position_wise_head(model: nn.Module, probe_inputs: Mapping[str, Tensor]
     logits at the same positions.
 
     Args:
-        model: a model for masked or causal language modelling, called with `input_ids` and `attention_mask`; not wrapped
-            for distributed training. Its training mode and the random state are left as they were.
-        probe_inputs: the keyword arguments of the probing forward, `input_ids` `[B, L]` with B * L >= 14 among them, for
-            models that need more than the usual two.
+        model: a model for masked or causal language modelling, called with `input_ids` and `attention_mask`; not
+            wrapped for distributed training. Its training mode and the random state are left as they were.
+        probe_inputs: the keyword arguments of the probing forward, `input_ids` `[B, L]` with B * L >= 14 among them,
+            for models that need more than the usual two.
     """
     inputs = dict(probe_inputs) if probe_inputs is not None else _probe_inputs(model)
     with _evaluating(model):
@@ -99,8 +99,8 @@ def select_positions(model: nn.Module, head: nn.Module, flat_index: Tensor) -> I
 class PositionSelector:
     """Logits of a model at chosen positions, by the cheapest way that the model allows.
 
-    `head` is the module found by `find_position_wise_head`, or None: then the full logits are computed and gathered, which
-    gives the same values for more work. Make one for a model and keep it; weights may change in between.
+    `head` is the module found by `find_position_wise_head`, or None: then the full logits are computed and gathered,
+    which gives the same values for more work. Make one for a model and keep it; weights may change in between.
     """
 
     def __init__(self, model: nn.Module, probe_inputs: Mapping[str, Tensor] | None = None) -> None:
@@ -141,7 +141,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
     device = next(model.parameters()).device
     model.eval()
     try:
-        # no_grad and not inference_mode: what a first forward caches in a model (rotary tables) must serve training later.
+        # no_grad and not inference_mode: what a forward caches in a model (rotary tables) must serve training later.
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.no_grad():
             yield
     finally:

@@ -1,4 +1,4 @@
-"""Logits at chosen positions equal the full ones for every family of stock head; a head that mixes positions is refused."""
+"""Logits at chosen positions equal the full ones for every stock head; a head that mixes positions is refused."""
 
 from __future__ import annotations
 
