@@ -1,6 +1,27 @@
 """Models: presets for stock architectures, and what every model with a vocabulary head has in common.
 
-Nothing is imported here, so that `babylm_hf.models.presets` costs no more than it needs.
+The public names load on first use, so that naming this package imports neither torch nor transformers.
 """
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "PRESETS": "presets",
+    "Preset": "presets",
+    "build_config": "presets",
+    "build_model": "presets",
+    "PositionSelector": "heads",
+    "find_position_wise_head": "heads",
+    "logits_of": "heads",
+    "select_positions": "heads",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
