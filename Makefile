@@ -1,0 +1,24 @@
+# Targets a contributor needs; `make` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help install test test-slow lint format demo
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install:  ## install the package with all development tools into the active environment
+	python -m pip install -c constraints.txt -e ".[dev]"
+
+test:  ## run the default tests (under 12 minutes on two cores)
+	python -m pytest
+
+test-slow:  ## run the tests marked slow
+	python -m pytest -m slow
+
+lint:  ## check style and types
+	ruff check . && ruff format --check . && mypy
+
+format:  ## put the code into the house's style
+	ruff check --fix . && ruff format .
+
+demo:  ## train the demonstration model
+	accelerate launch recipes/hard_decay.py --demo

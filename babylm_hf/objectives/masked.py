@@ -1,0 +1,80 @@
+"""Cross-entropy at the masked positions, and nowhere else.
+
+The loss of an optimizer step is the sum of the cross-entropies of all its targets divided by their number, over every
+micro-batch and process. A mean of means, which the models' built-in losses lead to, weighs targets by how the step
+happened to be cut (huggingface/transformers#47688).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..models.heads import PositionSelector
+
+IGNORED = -100
+
+
+@dataclass
+class TargetLosses:
+    """What the targets of one micro-batch cost.
+
+    Attributes:
+        losses: float32 `[N]`, natural logarithm, with gradient.
+        target_ids: int64 `[N]`.
+        logits: `[N, V]` in the model's dtype.
+    """
+
+    losses: Tensor
+    target_ids: Tensor
+    logits: Tensor
+
+    def correct(self) -> Tensor:
+        """bool `[N]`: the most probable piece is the target. Compared as integers (a bfloat16 comparison merges ids)."""
+        return self.logits.detach().argmax(-1) == self.target_ids
+
+
+def to_targets(batch: dict[str, Any]) -> dict[str, Any]:
+    """A new batch with the labels as a list of targets, made on the host so that no device has to be waited for.
+
+    `labels` int64 `[n, L]` becomes `target_index` int64 `[N]` (row * L + position) and `target_ids` int64 `[N]`.
+    """
+    labels = batch["labels"].reshape(-1)
+    index = torch.nonzero(labels != IGNORED).squeeze(-1)
+    rest = {name: value for name, value in batch.items() if name != "labels"}
+    return {**rest, "target_index": index, "target_ids": labels[index]}
+
+
+class MaskedObjective:
+    """Losses at the targets of a masked batch, the vocabulary computed only there where the model allows it."""
+
+    name = "masked"
+
+    def __init__(self, model: nn.Module) -> None:
+        self.selector = PositionSelector(model)
+
+    def prepare(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """See `to_targets`; runs on the host before the batch goes to the device."""
+        return to_targets(batch)
+
+    def count(self, batch: dict[str, Any]) -> int:
+        """What the summed loss of a step is divided by: the number of targets."""
+        return len(batch["target_ids"])
+
+    def __call__(self, inputs: dict[str, Any], forward: Callable[..., Any] | None = None) -> TargetLosses:
+        """The losses of one prepared micro-batch.
+
+        Args:
+            inputs: model inputs plus `target_index` and `target_ids`, on the model's device.
+            forward: the model wrapped for distributed training, where it is.
+        """
+        inputs = dict(inputs)
+        index, target_ids = inputs.pop("target_index"), inputs.pop("target_ids")
+        logits = self.selector.logits(inputs, index, forward)
+        losses = F.cross_entropy(logits.float(), target_ids, reduction="none")
+        return TargetLosses(losses, target_ids, logits)

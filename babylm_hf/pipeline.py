@@ -1,0 +1,175 @@
+"""The run of a recipe, step by step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import set_seed
+
+from .corpus import TokenStream, load_tokenizer, require_mask_token, train_tokenizer
+from .errors import CorpusError, OptionError
+from .evaluation import evaluate_pairs, load_pairs
+from .evaluation.held_out import unigram_loss
+from .masking import DataCollatorForDecayingMasking, DataCollatorForDynamicMasking, MaskingCollator
+from .models import build_model
+from .training import BabyLMTrainer, FeedbackCallback, RecordCallback
+from .training.checkpoints import resolve_resume
+
+if TYPE_CHECKING:
+    from .recipe import Options, Recipe
+
+
+def run(recipe: Recipe, options: Options) -> BabyLMTrainer:
+    """From text to a model folder with its card, as `options` say."""
+    args = options.training
+    # Looked at before any work: an output folder that holds another run must cost nothing.
+    checkpoint = resolve_resume(Path(args.output_dir), args.resume_from_checkpoint)
+    args.resume_from_checkpoint = str(checkpoint) if checkpoint else None
+
+    # One process tokenises and fills the cache, the others then read it.
+    with args.main_process_first(local=False, desc="tokenising"):
+        sources, held_out, pairs_folder = find_text(recipe, options)
+        tokenizer = find_tokenizer(options, sources)
+        require_mask_token(tokenizer)
+        train_rows = token_stream(options, sources, tokenizer)
+        eval_rows = token_stream(options, held_out, tokenizer) if held_out else None
+
+    set_seed(args.seed)
+    model = build_model(options.model.model, tokenizer, **options.model.overrides())
+    collator = masking_collator(options, tokenizer)
+    args.max_eval_tokens, args.eval_seq_len = options.evaluation.max_eval_tokens, options.evaluation.eval_seq_len
+    trainer = BabyLMTrainer(
+        model=model,
+        args=args,
+        data_collator=collator,
+        train_dataset=train_rows,
+        eval_dataset=eval_rows,
+        processing_class=tokenizer,
+        milestone_tasks=pair_tasks(options, pairs_folder),
+    )
+    trainer.add_callback(RecordCallback(card_facts(recipe, options, trainer)))
+    if options.masking.log_mlm_probs:
+        trainer.remove_callback(FeedbackCallback)
+        trainer.add_callback(FeedbackCallback(weights_folder=Path(args.output_dir) / "record" / "mask_weights"))
+
+    trainer.train()
+    trainer.finish()
+    return trainer
+
+
+def find_text(recipe: Recipe, options: Options) -> tuple[list[str], list[str], str | None]:
+    """Training sources, held-out sources and the folder of minimal pairs, by whichever way they were given."""
+    corpus = options.corpus
+    if corpus.demo:
+        from .corpus.toy import write_toy_corpus
+
+        folder = Path(corpus.cache_dir) / f"toy-{corpus.demo_words}-words"
+        train, held_out, pairs = write_toy_corpus(folder, corpus.demo_words, seed=0)
+        return [str(train)], [str(held_out)], options.evaluation.eval_pairs or str(pairs)
+    if corpus.train_file:
+        return corpus.train_file, corpus.validation_file or [], options.evaluation.eval_pairs
+    name = corpus.dataset_name or recipe.dataset
+    if name is None:
+        raise OptionError("there is nothing to train on; pass --train_file FILE..., --dataset_name NAME or --demo")
+    from .corpus import hub_sources
+
+    train = hub_sources(name, corpus.dataset_config_name, corpus.dataset_split, corpus.text_field)
+    held_out = corpus.validation_file or []
+    if corpus.dataset_validation_split:
+        held_out = hub_sources(name, corpus.dataset_config_name, corpus.dataset_validation_split, corpus.text_field)
+    return train, held_out, options.evaluation.eval_pairs
+
+
+def find_tokenizer(options: Options, sources: list[str]) -> Any:
+    """The tokenizer named, or one trained on the text and kept in the cache under everything that decides it."""
+    chosen = options.tokenizer
+    if chosen.tokenizer is not None:
+        return load_tokenizer(chosen.tokenizer, lowercase=chosen.lower)
+    from .corpus import iter_documents, source_reports
+
+    corpus = options.corpus
+    texts = [report.sha256 for report in source_reports(sources, corpus.document, corpus.text_field)]
+    decides = {"texts": texts, "document": corpus.document, **asdict(chosen)}
+    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+    folder = Path(corpus.cache_dir) / f"tokenizer-{digest}"
+    if not (folder / "tokenizer.json").is_file():
+        documents = iter_documents(sources, corpus.document, corpus.text_field)
+        tokenizer = train_tokenizer(documents, chosen.tokenizer_algorithm, chosen.vocab_size, lowercase=chosen.lower)
+        tokenizer.save_pretrained(folder)
+    return load_tokenizer(folder)
+
+
+def token_stream(options: Options, sources: list[str], tokenizer: Any) -> TokenStream:
+    """The text as a memory-mapped stream of tokens, from the cache where it has been made before."""
+    corpus = options.corpus
+    return TokenStream.build(
+        sources, tokenizer, cache_dir=corpus.cache_dir, document=corpus.document, text_field=corpus.text_field
+    )
+
+
+def masking_collator(options: Options, tokenizer: Any) -> MaskingCollator:
+    """The collator of the masking options."""
+    masking = options.masking
+    shared = {
+        "mlm_probability": masking.mlm_prob,
+        "mask_decay": masking.mask_decay,
+        "mask_replace_prob": masking.mask_replace_prob,
+        "random_replace_prob": masking.random_replace_prob,
+        "seed": options.training.seed,
+        "reference_behaviour": masking.reference_behaviour,
+    }
+    kind = masking.policy_name()
+    if kind == "regular":
+        return DataCollatorForDecayingMasking(tokenizer, **shared)
+    return DataCollatorForDynamicMasking(
+        tokenizer,
+        kind=kind,
+        mask_update_steps=masking.mask_update_steps,
+        first_mask_update=masking.first_mask_update,
+        mask_lambda=masking.mask_lambda,
+        **shared,
+    )
+
+
+def pair_tasks(options: Options, folder: str | None) -> dict[str, Any]:
+    """The minimal pairs as a task for milestones, or nothing."""
+    if folder is None:
+        return {}
+    pairs = load_pairs(folder)
+    if not pairs:
+        raise CorpusError(f"--eval_pairs {folder} holds no minimal pairs; give a folder of BLiMP-format .jsonl files")
+    name = "toy_pairs" if options.corpus.demo else "minimal_pairs"
+    return {name: lambda model, tokenizer: evaluate_pairs(model, tokenizer, pairs, backend="mlm").to_dict()}
+
+
+def card_facts(recipe: Recipe, options: Options, trainer: BabyLMTrainer) -> dict[str, Any]:
+    """What the record is told beyond what the trainer knows: who, which method, which text, and the unigram's loss."""
+    rows, evaluation = trainer.rows, options.evaluation
+    facts: dict[str, Any] = {
+        "recipe": recipe.name,
+        "name": options.card.model_name or Path(trainer.args.output_dir).name,
+        "method": {
+            "name": recipe.name,
+            "title": recipe.title,
+            "parameters": trainer.data_collator.describe(),
+            "paper": recipe.paper,
+        },
+        "card": {"licence": options.card.licence, "language": options.corpus.language, "author": options.card.author},
+        "data": {**rows.info.describe(), "licence": options.corpus.corpus_licence},
+    }
+    if trainer.eval_dataset is not None:
+        length = trainer.eval_length(trainer.eval_dataset)
+        loss = unigram_loss(
+            rows.token_counts(),
+            trainer.eval_dataset,
+            trainer.data_collator,
+            seq_length=length,
+            max_tokens=evaluation.max_eval_tokens,
+        )
+        facts["baselines"] = {"unigram_loss": loss}
+        facts["held_out"] = {**trainer.eval_dataset.info.describe(), "seq_length": length, "mask_rate": 0.15}
+    return facts

@@ -1,0 +1,114 @@
+"""A recipe: a named set of defaults and the run they lead to, from text to a model folder with its card.
+
+`Recipe.run` is the whole library read from top to bottom: corpus, tokenizer, model, masking, plan, training, evaluation, card.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .arguments import (
+    CardArguments,
+    CorpusArguments,
+    EvaluationArguments,
+    MaskingArguments,
+    ModelArguments,
+    TokenizerArguments,
+)
+from .errors import BabyLMError, OptionError
+
+EXIT_USER_ERROR = 2
+
+
+@dataclass
+class Options:
+    """The options of one run, parsed."""
+
+    corpus: CorpusArguments
+    tokenizer: TokenizerArguments
+    model: ModelArguments
+    masking: MaskingArguments
+    evaluation: EvaluationArguments
+    card: CardArguments
+    training: Any  # BabyLMTrainingArguments; named late because its module imports torch
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A published system as one command.
+
+    Attributes:
+        name: of the recipe and, without `--output_dir`, of the folder under `runs/`.
+        title: one line for `--help` and the card.
+        paper: `title`, `authors`, `year`, `url`, `bibtex` of the publication.
+        dataset: the corpus of the paper on the Hub, loaded when no text is given.
+        defaults: option name -> value, where it differs from the option's own default.
+        demo: the same for `--demo`, on top of `defaults`.
+    """
+
+    name: str
+    title: str
+    paper: dict[str, str]
+    dataset: str | None = None
+    defaults: dict[str, Any] = field(default_factory=dict)
+    demo: dict[str, Any] = field(default_factory=dict)
+
+    def main(self, argv: list[str] | None = None) -> None:
+        """Parse the command line and run; a mistake of the user's ends with one sentence and exit status 2."""
+        try:
+            self.run(self.parse(argv))
+        except BabyLMError as error:
+            if os.environ.get("RANK", "0") == "0":
+                print(f"error: {error}", file=sys.stderr, flush=True)
+            sys.exit(EXIT_USER_ERROR)
+
+    def parse(self, argv: list[str] | None = None) -> Options:
+        """Options from the command line, on top of the recipe's defaults.
+
+        Raises:
+            OptionError: an unknown option, or a value that cannot be read.
+        """
+        argv = sys.argv[1:] if argv is None else list(argv)
+        parser = recipe_parser(self.title)
+        defaults = {"output_dir": f"runs/{self.name}", **self.defaults}
+        if "--demo" in argv:
+            defaults |= {"output_dir": f"runs/{self.name}_demo", **self.demo}
+        unknown = set(defaults) - {action.dest for action in parser._actions}
+        if unknown:
+            raise OptionError(f"recipe {self.name} sets options that do not exist: {sorted(unknown)}")
+        parser.set_defaults(**defaults)
+        *parsed, rest = parser.parse_args_into_dataclasses(argv, return_remaining_strings=True, look_for_args_file=False)
+        if rest:
+            raise OptionError(_unknown_option(rest[0], parser))
+        return Options(*parsed)
+
+    def run(self, options: Options) -> Any:
+        """Train as told; returns the trainer. Everything it makes lies in `--output_dir`."""
+        from . import pipeline
+
+        return pipeline.run(self, options)
+
+
+def recipe_parser(description: str = "") -> Any:
+    """The parser of every recipe: all option groups, no abbreviations, errors as `OptionError`."""
+    from transformers import HfArgumentParser
+
+    from .training.arguments import BabyLMTrainingArguments
+
+    class Parser(HfArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise OptionError(f"{message}; see --help")
+
+    groups = [CorpusArguments, TokenizerArguments, ModelArguments, MaskingArguments, EvaluationArguments, CardArguments]
+    return Parser([*groups, BabyLMTrainingArguments], description=description, allow_abbrev=False)
+
+
+def _unknown_option(word: str, parser: Any) -> str:
+    known = [option for action in parser._actions for option in action.option_strings]
+    close = difflib.get_close_matches(word.split("=")[0], known, n=1)
+    return f"unknown option {word}" + (f"; did you mean {close[0]}?" if close else "; see --help")

@@ -1,0 +1,19 @@
+"""Training: the Trainer that follows a plan, its arguments, callbacks, checkpoints and optimizers."""
+
+from __future__ import annotations
+
+from .arguments import BabyLMTrainingArguments
+from .callbacks import BabyLMCallback, CurriculumCallback, FeedbackCallback, MilestoneCallback, WordsProgressCallback
+from .recording import RecordCallback
+from .trainer import BabyLMTrainer
+
+__all__ = [
+    "BabyLMCallback",
+    "BabyLMTrainer",
+    "BabyLMTrainingArguments",
+    "CurriculumCallback",
+    "FeedbackCallback",
+    "MilestoneCallback",
+    "RecordCallback",
+    "WordsProgressCallback",
+]

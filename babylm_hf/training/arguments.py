@@ -1,0 +1,107 @@
+"""The options of the trainer: the stock `TrainingArguments` with the defaults of the field and the project's own options.
+
+They stand apart from `babylm_hf.arguments` because the class they extend imports torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from transformers import TrainingArguments
+
+from ..arguments import option
+from ..errors import OptionError
+
+
+@dataclass
+class BabyLMTrainingArguments(TrainingArguments):
+    """Stock training arguments plus the plan, the milestones and the optimizer of a BabyLM run.
+
+    `batch_size` counts sequences of the first length per optimizer step over all processes and is what a run is reproduced by;
+    how many of them a device takes at once (`gradient_accumulation_steps`, the number of processes) never changes the result.
+    """
+
+    _argument_group_name = "training"
+
+    output_dir: str | None = option(None, "where the run is written", "--output_path")
+    learning_rate: float = option(1e-3, "peak learning rate", "--lr")
+    num_train_epochs: float = option(10.0, "passes through the corpus", "--epochs")
+    gradient_accumulation_steps: int = option(1, "micro-batches an optimizer step is split into", "--grad_acc")
+    dataloader_num_workers: int = option(0, "processes that slice and pad rows", "--cpus")
+    lr_scheduler_type: str = option("cosine", "learning rate schedule")
+    warmup_steps: float = option(0.01, "warm-up: steps, or below 1 a share of the steps (rounded down)")
+    weight_decay: float = option(0.01, "decay of matrices and embeddings; biases and norms have none")
+    logging_steps: float = option(100, "steps between log lines")
+    save_strategy: str = option("steps", "when resumable checkpoints are written")
+    save_steps: float = option(500, "steps between resumable checkpoints")
+    save_total_limit: int | None = option(2, "resumable checkpoints kept")
+    remove_unused_columns: bool = option(False, "kept off: the rows carry keys that masking needs")
+    logging_nan_inf_filter: bool = option(False, "kept off: a loss that is not a number must be seen")
+    seed: int = option(0, "seed of weights, order, masks and dropout")
+
+    max_seq_len: str | None = option(
+        None, "row length, or lengths by pass as 'pass:length' pairs, such as 0:64,5:256; the rows' own without it"
+    )
+    batch_size: int | None = option(
+        None, "sequences of the first length in an optimizer step, over all processes; overrides the per-device size"
+    )
+    track: Literal["strict-small", "strict", "none"] = option("none", "BabyLM track whose budget is enforced")
+    milestones: str = option(
+        "auto", "words at which the model is saved: the track's list, '50K,1M', '10x50K', or 'none'"
+    )
+    all_checkpoints: bool = option(True, "save the milestones")
+    max_words: str | None = option(None, "stop after this many words, such as 3M; the schedules end there too")
+    lamb: bool = option(False, "use LAMB instead of the optimizer named by --optim")
+    lamb_clip_ratio: bool = option(True, "LAMB: never scale an update up, as in the published runs")
+    eval_batch_tokens: int = option(16_384, "tokens in a batch of held-out evaluation")
+    reference_optimizer: bool = field(
+        default=False, metadata={"help": "LAMB exactly as the published runs had it: zero tensors never move"}
+    )
+
+    def __post_init__(self) -> None:
+        if self.output_dir is None:
+            self.output_dir = "runs/babylm"
+        super().__post_init__()
+        if self.load_best_model_at_end:
+            raise OptionError("--load_best_model_at_end cannot be used: milestones, not one best step, are what is kept")
+        if self.push_to_hub:
+            raise OptionError("--push_to_hub drops checkpoints when saves come fast; publish the finished run instead")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise OptionError(f"--batch_size must be at least 1, not {self.batch_size}")
+        if not float(self.num_train_epochs).is_integer() or self.num_train_epochs < 1:
+            raise OptionError(
+                f"--num_train_epochs must be a whole number of passes, not {self.num_train_epochs}; "
+                "use --max_words to stop inside a pass"
+            )
+
+    @classmethod
+    def adopt(cls, args: TrainingArguments) -> BabyLMTrainingArguments:
+        """The same arguments as this class, for a script that made stock ones."""
+        if isinstance(args, cls):
+            return args
+        own = {f.name for f in dataclasses.fields(cls) if f.init}
+        values = {f.name: getattr(args, f.name) for f in dataclasses.fields(args) if f.init and f.name in own}
+        return cls(**{**values, "remove_unused_columns": False, "logging_nan_inf_filter": False})
+
+    def rows_per_step(self) -> int:
+        """Sequences of the first length in one optimizer step over all processes."""
+        if self.batch_size is not None:
+            return self.batch_size
+        return self.per_device_train_batch_size * self.gradient_accumulation_steps * self.world_size
+
+    def milestone_spec(self) -> str:
+        """What `babylm_hf.plan.parse_milestones` is given."""
+        if not self.all_checkpoints:
+            return "none"
+        return self.track if self.milestones == "auto" else self.milestones
+
+    def get_warmup_steps(self, num_training_steps: int) -> int:
+        """Warm-up steps, the share rounded down as the published runs do (83 of 8325 at 1 %)."""
+        return int(self.warmup_steps if self.warmup_steps >= 1 else num_training_steps * self.warmup_steps)
+
+    def to_public_dict(self) -> dict[str, Any]:
+        """Every argument as plain data, without tokens: what the record and `training_args.json` hold."""
+        values = self.to_dict()
+        return {name: value for name, value in sorted(values.items()) if "token" not in name or name == "eval_batch_tokens"}

@@ -1,0 +1,153 @@
+"""What happens around the steps: learning of the policy, milestones, curriculum news, the progress bar.
+
+Each is a stock `TrainerCallback` that knows its trainer; `trainer.remove_callback(MilestoneCallback)` leaves one out.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm.auto import tqdm
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from . import checkpoints
+
+if TYPE_CHECKING:
+    from ..plan import PlannedMilestone
+    from .trainer import BabyLMTrainer
+
+logger = logging.getLogger(__name__)
+
+
+class BabyLMCallback(TrainerCallback):
+    """A callback that `BabyLMTrainer` introduces itself to."""
+
+    trainer: BabyLMTrainer
+
+    def on_fact(self, kind: str, facts: dict[str, Any]) -> None:
+        """A fact of the run: kind `stage`, `policy`, `evaluation`, `milestone`; `facts` holds `step` and `words` too. On every process."""
+
+    def on_model_folder(self, folder: Path, milestone: str | None) -> None:
+        """A model folder (of a milestone, or the final one) has been written under a temporary name. On every process."""
+
+
+def default_callbacks() -> list[BabyLMCallback]:
+    """The callbacks every `BabyLMTrainer` starts with, in the order they act."""
+    return [FeedbackCallback(), CurriculumCallback(), MilestoneCallback()]
+
+
+class FeedbackCallback(BabyLMCallback):
+    """Updates the masking policy from the statistics of the last window.
+
+    Args:
+        weights_folder: where the mask weight of every token is saved at each update, `step-00000200.npy` float32 `[V]`.
+    """
+
+    def __init__(self, weights_folder: Path | None = None) -> None:
+        self.weights_folder = weights_folder
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """After the optimizer step, before anything is saved."""
+        if self.trainer.update_policy():
+            self.trainer.notify("policy", **self.trainer.policy.summary())
+            if self.weights_folder is not None and state.is_world_process_zero:
+                self.weights_folder.mkdir(parents=True, exist_ok=True)
+                np.save(self.weights_folder / f"step-{state.global_step:08d}.npy", self.trainer.policy.weights)
+
+
+class CurriculumCallback(BabyLMCallback):
+    """Says when the plan enters a new stage."""
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Before the first step of a stage."""
+        plan, step = self.trainer.plan, state.global_step
+        stage = plan.step(step).stage
+        if step == 0 or plan.step(step - 1).stage.index != stage.index:
+            facts = {"seq_length": stage.seq_length, "batch_size": stage.batch_size, "pass": stage.first_pass}
+            self.trainer.notify("stage", **facts)
+
+
+class MilestoneCallback(BabyLMCallback):
+    """Saves the model, as a complete folder of its own, at the step at which a word milestone is reached."""
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Two milestones within one step are both saved."""
+        for milestone in self.trainer.plan.milestones:
+            if milestone.step == state.global_step:
+                self._save(milestone)
+
+    def _save(self, milestone: PlannedMilestone) -> None:
+        trainer = self.trainer
+        folder = Path(trainer.args.output_dir) / milestone.name
+        trainer.evaluate_milestone(milestone.name)
+        with checkpoints.written_whole(folder, writes=trainer.args.should_save) as temporary:
+            trainer.save_model(str(temporary))
+            facts = {"name": milestone.name, "words": milestone.words, "words_seen": milestone.words_seen}
+            trainer.notify("milestone", folder=milestone.name, **facts)
+            trainer.announce_folder(temporary, milestone.name)
+            trainer.accelerator.wait_for_everyone()
+        trainer.accelerator.wait_for_everyone()
+
+
+class WordsProgressCallback(BabyLMCallback):
+    """One line for the whole plan: words seen, loss, pass, time left. Silent where nobody looks."""
+
+    def __init__(self) -> None:
+        self.bar: Any = None
+        self.last_print = 0.0
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Open the bar at the step a resumed run stands at."""
+        if state.is_world_process_zero:
+            self.bar = tqdm(
+                total=state.max_steps, initial=state.global_step, unit="step", dynamic_ncols=True, file=sys.stderr
+            )
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Advance; the text changes a few times a second at most."""
+        if self.bar is not None:
+            self.bar.update(1)
+            if (now := time.monotonic()) - self.last_print > 0.5:
+                self.last_print = now
+                self.bar.set_description_str(f"{self.trainer.words_seen:,} words", refresh=False)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """The newest training loss stands behind the bar; an evaluation gets a line of its own."""
+        if self.bar is None or not logs:
+            return
+        if "loss" in logs:
+            self.bar.set_postfix_str(f"loss {logs['loss']:.3f}", refresh=False)
+        elif shown := {name: value for name, value in logs.items() if name.endswith(("_loss", "_accuracy"))}:
+            facts = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
+            self.bar.write(f"{self.trainer.words_seen:>11,} words  {facts}", file=sys.stderr)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Close the bar."""
+        if self.bar is not None:
+            self.bar.set_description_str(f"{self.trainer.words_seen:,} words")
+            self.bar.close()
+            self.bar = None

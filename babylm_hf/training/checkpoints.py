@@ -1,0 +1,128 @@
+"""What a resumable checkpoint holds beyond the stock files, and how a run folder is told from another run's.
+
+Beside the stock files each `checkpoint-STEP` has two sidecars: `babylm_state.safetensors` (mask weights, statistics) and
+`babylm_state.json` (step, words, and the identity of the run). No generator state is needed: randomness is counter-based.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ResumeError, RunFolderError
+
+STATE_ARRAYS = "babylm_state.safetensors"
+STATE_FACTS = "babylm_state.json"
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)$")
+_REQUIRED = (STATE_ARRAYS, STATE_FACTS, "trainer_state.json", "optimizer.pt", "scheduler.pt")
+
+
+def write_sidecars(folder: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+    """Write both sidecars into a checkpoint folder that is still under its temporary name."""
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: np.ascontiguousarray(values) for name, values in arrays.items()}, folder / STATE_ARRAYS)
+    (folder / STATE_FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_sidecars(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and facts of a checkpoint.
+
+    Raises:
+        ResumeError: a sidecar is missing or cannot be read.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        facts = json.loads((folder / STATE_FACTS).read_text(encoding="utf-8"))
+        return load_file(folder / STATE_ARRAYS), facts
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ResumeError(f"{folder} is not a complete checkpoint of this trainer ({error}); resume from another one") from error
+
+
+def newest_checkpoint(output_dir: Path) -> Path | None:
+    """The newest checkpoint with all its files, or None. A folder that a kill left half-written is passed over."""
+    if not output_dir.is_dir():
+        return None
+    numbered = [(int(m.group(1)), path) for path in output_dir.iterdir() if (m := _CHECKPOINT.match(path.name))]
+    complete = [path for _, path in sorted(numbered, reverse=True) if all((path / name).is_file() for name in _REQUIRED)]
+    return complete[0] if complete else None
+
+
+def resolve_resume(output_dir: Path, request: str | bool | None) -> Path | None:
+    """The checkpoint meant by `--resume_from_checkpoint`: a path, or `auto` for the newest complete one, if any.
+
+    Raises:
+        RunFolderError: nothing was asked for, but the folder holds a run already; or the path is no folder.
+    """
+    if request in (None, False, "", "no", "false", "False"):
+        refuse_foreign_run(output_dir)
+        return None
+    if request in (True, "auto", "True", "true"):
+        found = newest_checkpoint(output_dir)
+        if found is None and any(output_dir.glob("chck_*")):
+            raise RunFolderError(
+                f"{output_dir} holds milestones but no complete checkpoint to resume from; choose another --output_dir"
+            )
+        return found
+    path = Path(str(request))
+    if not path.is_dir():
+        raise RunFolderError(f"--resume_from_checkpoint {path} is not a folder; use 'auto' for the newest checkpoint")
+    return path
+
+
+def refuse_foreign_run(output_dir: Path) -> None:
+    """Raise RunFolderError if the folder holds a run, so that nothing of it is overwritten."""
+    traces = [output_dir / "record" / "run.json", *output_dir.glob("checkpoint-*"), *output_dir.glob("chck_*")]
+    if output_dir.exists() and not output_dir.is_dir():
+        raise RunFolderError(f"--output_dir {output_dir} is a file; give a folder")
+    if any(trace.exists() for trace in traces):
+        raise RunFolderError(
+            f"{output_dir} already holds a run; continue it with --resume_from_checkpoint auto, or choose another --output_dir"
+        )
+
+
+def differences(saved: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+    """The facts in which two runs differ, as 'name (was A, is B)'."""
+    plain = json.loads(json.dumps(current))
+    names = sorted(set(saved) | set(plain))
+    return [f"{n} (was {saved.get(n)!r}, is {plain.get(n)!r})" for n in names if saved.get(n) != plain.get(n)]
+
+
+def check_identity(saved: Mapping[str, Any], current: Mapping[str, Any], checkpoint: Path) -> None:
+    """Raise ResumeError naming what differs between the run of a checkpoint and the one that wants to go on from it."""
+    if changed := differences(saved, current):
+        raise ResumeError(
+            f"cannot resume from {checkpoint}: this run differs in {'; '.join(changed)}. "
+            "Use the options of the first run, or start anew in another --output_dir"
+        )
+
+
+@contextmanager
+def written_whole(folder: Path, writes: bool = True) -> Iterator[Path]:
+    """A temporary folder beside `folder` that takes its name when the block ends well, replacing what stood there.
+
+    Args:
+        writes: whether this process renames; the others only learn the name.
+    """
+    temporary = folder.with_name(f".{folder.name}.partial")
+    if writes and temporary.exists():
+        shutil.rmtree(temporary)
+    yield temporary
+    if writes:
+        old = folder.with_name(f".{folder.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(temporary, folder)
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,137 @@
+"""Writes the run record while training goes on, and gives every model folder its card."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerControl, TrainerState, TrainingArguments
+
+from ..publishing import RunRecord, export_artefacts, provenance, write_card
+from .arguments import BabyLMTrainingArguments
+from .callbacks import BabyLMCallback
+
+if TYPE_CHECKING:
+    from .trainer import BabyLMTrainer
+
+_LOGGED = ("loss", "learning_rate", "grad_norm", "mask_rate", "mask_rate_realised", "pass")
+
+
+class RecordCallback(BabyLMCallback):
+    """Keeps `OUTPUT_DIR/record`; only the main process writes.
+
+    Args:
+        facts: what only the caller knows, under the names of the record's manifest (recipe, method, data, tokenizer, card ...).
+    """
+
+    def __init__(self, facts: dict[str, Any] | None = None) -> None:
+        self.facts = facts or {}
+        self.record: RunRecord | None = None
+        self.started = time.monotonic()
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Start a record, or go on with the one of the run that is resumed."""
+        self.started = time.monotonic()
+        if not state.is_world_process_zero:
+            return
+        folder = Path(args.output_dir) / "record"
+        if self.trainer.resumed_from is not None and (folder / "run.json").is_file():
+            self.record = RunRecord.open(folder)
+            self.record.append("resume", step=state.global_step, checkpoint=self.trainer.resumed_from.name)
+        else:
+            self.record = RunRecord.create(folder, manifest(self.trainer) | self.facts)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """A line of the training curve."""
+        if self.record is not None and logs and "loss" in logs:
+            shown = {name: logs[name] for name in _LOGGED if name in logs}
+            seconds = time.monotonic() - self.started
+            self.record.append("log", step=state.global_step, words=self.trainer.words_seen, seconds=seconds, **shown)
+
+    def on_fact(self, kind: str, facts: dict[str, Any]) -> None:
+        """Every fact the trainer announces is a line of the record."""
+        if self.record is not None:
+            self.record.append(kind, **facts)
+
+    def on_model_folder(self, folder: Path, milestone: str | None) -> None:
+        """The card of a milestone tells what was known when it was saved; the final one tells all."""
+        if self.record is not None:
+            write_card(self.record, folder, milestone=milestone)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """How the run ended."""
+        if self.record is not None:
+            done = state.global_step >= self.trainer.plan.total_steps
+            self.record.append(
+                "end",
+                step=state.global_step,
+                words=self.trainer.words_seen,
+                seconds=time.monotonic() - self.started,
+                reason="the plan is done" if done else "stopped early",
+                flops=state.total_flos,
+            )
+            export_artefacts(self.record)
+
+
+def manifest(trainer: BabyLMTrainer) -> dict[str, Any]:
+    """What the trainer itself knows about the run, under the names of the record's manifest."""
+    args, model, collator = trainer.args, trainer.model, trainer.data_collator
+    default = BabyLMTrainingArguments(output_dir=args.output_dir).to_public_dict()
+    return {
+        "name": Path(args.output_dir).name,
+        "recipe": None,
+        "family": trainer.objective.name,
+        "command": provenance.command(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": args.seed,
+        "versions": provenance.versions(),
+        "code": provenance.code(),
+        "hardware": provenance.hardware(args.world_size, str(args.device)),
+        "data": _data_facts(trainer.rows),
+        "tokenizer": _tokenizer_facts(trainer.processing_class),
+        "plan": trainer.plan.describe(),
+        "method": {"name": collator.describe()["policy"], "parameters": collator.describe()},
+        "model": {
+            "architecture": model.config.model_type,
+            "class": type(model).__name__,
+            "num_parameters": sum(p.numel() for p in model.parameters()),
+            "config": model.config.to_diff_dict(),
+        },
+        "optimizer": _optimizer_facts(args),
+        "arguments": args.to_public_dict(),
+        "defaults": default,
+        "track": args.track,
+        "milestones": [m.name for m in trainer.plan.milestones],
+    }
+
+
+def _data_facts(rows: Any) -> dict[str, Any]:
+    if hasattr(rows, "info"):
+        return rows.info.describe()
+    return {"sources": [], "num_rows": len(rows.lengths), "num_tokens": int(rows.lengths.sum()), "fingerprint": rows.fingerprint}
+
+
+def _tokenizer_facts(tokenizer: Any) -> dict[str, Any]:
+    if tokenizer is None:
+        return {}
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return {"algorithm": type(backend.model).__name__ if backend else type(tokenizer).__name__, "vocab_size": len(tokenizer)}
+
+
+def _optimizer_facts(args: BabyLMTrainingArguments) -> dict[str, Any]:
+    names = ("learning_rate", "lr_scheduler_type", "adam_beta1", "adam_beta2", "adam_epsilon", "weight_decay", "max_grad_norm")
+    facts = {name: str(v) if isinstance(v := getattr(args, name), str) else v for name in names}
+    return {"name": "LAMB" if args.lamb else str(args.optim), **facts, "warmup_steps": args.get_warmup_steps(args.max_steps)}

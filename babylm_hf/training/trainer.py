@@ -1,0 +1,444 @@
+"""The Trainer that follows a plan.
+
+It differs from the stock one in five places, each a public or a small and well-known seam:
+
+1. `get_train_dataloader` gives the loader of the plan: rows, lengths and passes are decided before the first step.
+2. `get_batch_samples` masks the micro-batches of a step in this process as they are consumed, and counts their targets.
+3. `compute_loss` divides the summed loss by the count over the whole step, all micro-batches and processes.
+4. `_save_checkpoint` adds the sidecars (mask weights, statistics, identity of the run) and renames the folder when whole.
+5. `evaluate` measures held-out text with masks that never change.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import PreTrainedModel, Trainer
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import rotate_checkpoints
+
+from ..errors import OptionError
+from ..evaluation.held_out import held_out_loss
+from ..masking import MaskingCollator, TokenStatistics
+from ..masking.random import row_keys
+from ..objectives import MaskedObjective
+from ..plan import RowSource, RunPlan
+from . import checkpoints
+from .arguments import BabyLMTrainingArguments
+from .callbacks import BabyLMCallback, WordsProgressCallback, default_callbacks
+from .loader import planned_loader
+from .optimizers import Lamb, parameter_groups
+from .planning import plan_from_arguments
+from .rows import as_rows
+
+
+class BabyLMTrainer(Trainer):
+    """A `transformers.Trainer` whose run is a plan and whose loss is its own.
+
+    Args:
+        model: any stock model with a language-modelling head.
+        args: `BabyLMTrainingArguments`, or stock `TrainingArguments`.
+        data_collator: a `MaskingCollator`; its policy learns from the training forward, whatever the number of workers.
+        train_dataset: a `TokenStream`, or a `datasets.Dataset` with `input_ids` (and `num_words`, for milestones by words).
+        eval_dataset: held-out text in either form.
+        processing_class: the tokenizer, saved with every model.
+        plan: made from the arguments when not given.
+        callbacks: added to the project's own (feedback, curriculum, milestones), which `remove_callback` takes away.
+        milestone_tasks: name -> function of (model, tokenizer) that gives a dict of metrics, run at every milestone.
+
+    Raises:
+        OptionError, BudgetError: the arguments and the data do not make a plan.
+    """
+
+    # The loss is already divided by the count of the whole step; without this the stock step divides it again.
+    loss_is_scaled_for_ga = True
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        args: Any,
+        data_collator: MaskingCollator,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        processing_class: Any = None,
+        plan: RunPlan | None = None,
+        callbacks: list[Any] | None = None,
+        milestone_tasks: dict[str, Callable[[nn.Module, Any], dict[str, Any]]] | None = None,
+        **stock: Any,
+    ) -> None:
+        if not isinstance(data_collator, MaskingCollator):
+            raise OptionError(
+                f"data_collator must be one of babylm_hf's masking collators, not {type(data_collator).__name__}; "
+                "try DataCollatorForDecayingMasking"
+            )
+        args = BabyLMTrainingArguments.adopt(args)
+        self.rows: RowSource | None = None if train_dataset is None else as_rows(train_dataset, data_collator.pad_id)
+        if plan is None and self.rows is not None:
+            plan = plan_from_arguments(self.rows, args)
+        self.plan = plan
+        if plan is not None:
+            args.max_steps = plan.total_steps
+        self.objective = MaskedObjective(model)
+        self.milestone_tasks = milestone_tasks or {}
+        self.resumed_from: Path | None = None
+        own = default_callbacks()
+        super().__init__(
+            model=model,
+            args=args,
+            data_collator=data_collator,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            processing_class=processing_class,
+            callbacks=own + list(callbacks or []),
+            **stock,
+        )
+        self._replace_progress_bar()
+        for callback in self.callback_handler.callbacks:
+            self._attach(callback)
+        self.policy = data_collator.policy
+        self.statistics = TokenStatistics(data_collator.vocab_size, self.args.device)
+        self._micro_batch = 0
+        self._milestone: str | None = None
+        self._reset_window()
+        if plan is not None:
+            data_collator.total_steps = plan.total_steps
+
+    # ------------------------------------------------------------------ callbacks
+
+    def add_callback(self, callback: Any) -> None:
+        """As the stock method; the project's callbacks also learn whose they are."""
+        super().add_callback(callback)
+        self._attach(self.callback_handler.callbacks[-1])
+
+    def _attach(self, callback: Any) -> None:
+        if isinstance(callback, BabyLMCallback):
+            callback.trainer = self
+
+    def _replace_progress_bar(self) -> None:
+        """Ours counts words; it goes first so that its line is on the screen before other callbacks write."""
+        if not self.args.disable_tqdm:
+            self.remove_callback(ProgressCallback)
+            self.add_callback(WordsProgressCallback())
+        else:
+            self.remove_callback(PrinterCallback)
+
+    def notify(self, kind: str, **facts: Any) -> None:
+        """Tell the project's callbacks a fact of the run, with the step and the words seen so far."""
+        facts = {"step": self.state.global_step, "words": self.words_seen, **facts}
+        for callback in self._own_callbacks():
+            callback.on_fact(kind, facts)
+
+    def announce_folder(self, folder: Path, milestone: str | None) -> None:
+        """Tell the project's callbacks that a model folder is written, still under its temporary name."""
+        for callback in self._own_callbacks():
+            callback.on_model_folder(folder, milestone)
+
+    def _own_callbacks(self) -> list[BabyLMCallback]:
+        return [callback for callback in self.callback_handler.callbacks if isinstance(callback, BabyLMCallback)]
+
+    # ------------------------------------------------------------------ progress
+
+    @property
+    def words_seen(self) -> int:
+        """Whitespace words of all rows consumed so far, repeats included."""
+        done = self.state.global_step
+        return int(self.plan.words_after[done - 1]) if self.plan is not None and done > 0 else 0
+
+    def mask_rate(self, step: int) -> float:
+        """The planned mask rate at a step, counted from 0."""
+        return float(np.mean(self.data_collator.rate.at(step, self.args.max_steps)))
+
+    # ------------------------------------------------------------------ data
+
+    def get_train_dataloader(self) -> DataLoader:
+        """The loader of the plan for this process; rows never depend on workers, ranks or accumulation."""
+        if self.plan is None or self.rows is None:
+            raise OptionError("BabyLMTrainer needs a train_dataset to train")
+        args = self.args
+        options: dict[str, Any] = {"num_workers": args.dataloader_num_workers, "pin_memory": args.dataloader_pin_memory}
+        options["pin_memory"] &= args.device.type == "cuda"
+        if args.dataloader_num_workers > 0:
+            options["prefetch_factor"] = args.dataloader_prefetch_factor
+            options["multiprocessing_context"] = args.dataloader_multiprocessing_context
+        return planned_loader(
+            self.rows,
+            self.plan,
+            rank=args.process_index,
+            world_size=args.world_size,
+            accumulation=args.gradient_accumulation_steps,
+            **options,
+        )
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[dict[str, Any]], num_batches: int, device: torch.device
+    ) -> tuple[list[dict[str, Any]], Tensor | int | None]:
+        """The masked micro-batches of the next step, and the number of targets in it over all processes."""
+        batches = [self._mask(batch) for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
+        self._micro_batch = 0
+        count = sum(self.objective.count(batch) for batch in batches)
+        if self.args.world_size == 1:
+            return batches, max(count, 1)
+        total = self.accelerator.reduce(torch.tensor(count, device=device), reduction="sum")
+        return batches, total.clamp_min(1)
+
+    def _mask(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """One micro-batch as the model takes it, with its targets. A pure function of the batch's keys and the policy."""
+        batch = dict(batch)
+        pass_index, step = batch.pop("pass_index"), batch.pop("step")
+        masked = self.data_collator.mask(batch, pass_index=pass_index, step=step)
+        masked.pop("example_id", None)
+        prepared = self.objective.prepare(masked)
+        self._maskable += int(prepared["attention_mask"].sum())
+        self._targets += self.objective.count(prepared)
+        return prepared
+
+    # ------------------------------------------------------------------ the step
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """As the stock step, with dropout seeded by (seed, step, rank, micro-batch): exact after any restart."""
+        where = np.array([self.args.process_index * self.args.gradient_accumulation_steps + self._micro_batch])
+        torch.manual_seed(int(row_keys(self.args.seed, "dropout", self.state.global_step, where)[0]))
+        self._micro_batch += 1
+        return super().training_step(model, inputs, num_items_in_batch)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Sum of the losses at the targets, divided by the count of the whole optimizer step.
+
+        Distributed training averages gradients over processes, so the share of each is multiplied by their number.
+        """
+        if "labels" in inputs:
+            inputs = self.objective.prepare(inputs)
+        result = self.objective({k: v for k, v in inputs.items() if k != "example_id"}, forward=model)
+        if model.training and self.policy.needs_feedback:
+            self._observe(inputs, result)
+        summed = result.losses.sum()
+        if model.training:
+            self._loss_sum += summed.detach()
+        count = num_items_in_batch if num_items_in_batch is not None else max(len(result.target_ids), 1)
+        loss = summed / count * (self.accelerator.num_processes if model.training else 1)
+        return (loss, {"logits": result.logits}) if return_outputs else loss
+
+    def _observe(self, inputs: dict[str, Any], result: Any) -> None:
+        """Let the policy's statistics see what the model made of the targets; nothing waits for the device."""
+        with torch.no_grad():
+            shown = inputs["input_ids"].reshape(-1)[inputs["target_index"]]
+            self.statistics.observe(
+                result.target_ids, result.correct(), result.losses.detach(), shown == self.data_collator.mask_id
+            )
+
+    def update_policy(self) -> bool:
+        """Teach the policy what the last window showed, if an update is due; called after each optimizer step."""
+        step = self.state.global_step - 1
+        if not self.policy.needs_feedback or not self.policy.due(step):
+            return False
+        changed = self.policy.update(self.statistics.total(), step, self.mask_rate(step))
+        self.statistics.reset()
+        return changed
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """LAMB if asked for, else the stock choice; neither decays biases and norms unless the reference is reproduced."""
+        if self.optimizer is None and self.args.lamb:
+            args, reference = self.args, self.args.reference_optimizer
+            self.optimizer = Lamb(
+                parameter_groups(model or self.model, args.weight_decay, decay_all=reference),
+                lr=args.learning_rate,
+                betas=(args.adam_beta1, args.adam_beta2),
+                eps=args.adam_epsilon,
+                clip_ratio=args.lamb_clip_ratio,
+                reference=reference,
+            )
+            return self.optimizer
+        return super().create_optimizer(model)
+
+    # ------------------------------------------------------------------ logs and evaluation
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As the stock method, with words, pass and realised mask rate; the loss is weighted by targets."""
+        if "loss" in logs:
+            logs.update(self._drain_window())
+            step = self.state.global_step - 1
+            logs |= {"mask_rate": self.mask_rate(step), "pass": self.plan.step(step).pass_index}
+        logs["words"] = self.words_seen
+        super().log(logs, start_time)
+
+    def _reset_window(self) -> None:
+        """What is summed between two log lines; the loss stays on the device so that no step waits for it."""
+        self._loss_sum = torch.zeros((), device=self.args.device, dtype=torch.float32)
+        self._targets = self._maskable = 0
+
+    def _drain_window(self) -> dict[str, float]:
+        """Loss per target and share of masked tokens since the last log line, over all processes."""
+        window = torch.stack([self._loss_sum.float(), *(self._loss_sum.new_tensor(n) for n in (self._targets, self._maskable))])
+        if self.args.world_size > 1:
+            window = self.accelerator.reduce(window, reduction="sum")
+        self._reset_window()
+        summed, targets, maskable = (float(v) for v in window)
+        return {"loss": summed / max(targets, 1.0), "mask_rate_realised": targets / max(maskable, 1.0)}
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Loss on held-out text: fixed masks, one row length, weighted by targets; equal at any world size."""
+        source = eval_dataset if eval_dataset is not None else self.eval_dataset
+        if isinstance(source, dict):
+            parts = [self.evaluate(data, ignore_keys, f"{metric_key_prefix}_{name}") for name, data in source.items()]
+            return {name: value for part in parts for name, value in part.items()}
+        if source is None:
+            raise OptionError("there is no held-out text to evaluate on; give eval_dataset (--validation_file)")
+        rows = as_rows(source, self.data_collator.pad_id)
+        metrics = held_out_loss(
+            self.accelerator.unwrap_model(self.model, keep_torch_compile=False),
+            rows,
+            self.data_collator,
+            seq_length=self.eval_length(rows),
+            objective=self.objective,
+            max_tokens=self.args.max_eval_tokens,
+            batch_tokens=self.args.eval_batch_tokens,
+            accelerator=self.accelerator,
+        )
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
+        self.log(dict(metrics))
+        self.notify("evaluation", task="held_out", metrics=metrics, milestone=self._milestone)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def evaluate_milestone(self, name: str | None) -> None:
+        """Measure the model as it is now: held-out text, then the tasks given, for the record and the curve of the card."""
+        self._milestone = name
+        if self.eval_dataset is not None:
+            self.evaluate()
+        model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+        for task, measure in self.milestone_tasks.items():
+            if self.is_world_process_zero():
+                self.notify("evaluation", task=task, metrics=measure(model, self.processing_class), milestone=name)
+        self.accelerator.wait_for_everyone()
+        self._milestone = None
+
+    def eval_length(self, rows: Any) -> int:
+        """Row length of held-out evaluation: as asked, or the longest in training, so that it never changes in a run."""
+        if self.args.eval_seq_len is not None:
+            return self.args.eval_seq_len
+        if hasattr(rows, "max_length"):
+            return rows.max_length
+        if self.plan is None:
+            raise OptionError("--eval_seq_len is needed to evaluate without a plan")
+        return max(stage.seq_length for stage in self.plan.stages)
+
+    # ------------------------------------------------------------------ saving and resuming
+
+    def identity(self) -> dict[str, Any]:
+        """What must be equal for a run to be the continuation of another."""
+        args = self.args
+        optimizer = {n: getattr(args, n) for n in ("learning_rate", "weight_decay", "max_grad_norm", "lamb", "optim")}
+        schedule = {n: getattr(args, n) for n in ("lr_scheduler_type", "warmup_steps", "adam_beta1", "adam_beta2")}
+        plan = self.plan.describe() if self.plan is not None else {}
+        names = ("data", "seed", "total_steps", "stages", "milestones", "fingerprint")
+        facts = {"seed": args.seed, **{f"plan {n}": plan[n] for n in names if n in plan}}
+        facts |= {f"masking {n}": v for n, v in self.data_collator.describe().items()}
+        facts |= {n: str(v) for n, v in {**optimizer, **schedule}.items()}
+        return facts | {"parameters": sum(p.numel() for p in self.model.parameters())}
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, **stock: Any) -> Any:
+        """Follow the plan to its end.
+
+        Args:
+            resume_from_checkpoint: a checkpoint folder, or `auto` (or True) for the newest complete one in the output folder,
+                if there is one. Without it the output folder must not hold a run.
+
+        Raises:
+            RunFolderError: the output folder holds another run.
+            ResumeError: the checkpoint belongs to other data, another seed, plan or method.
+        """
+        asked = resume_from_checkpoint if resume_from_checkpoint is not None else self.args.resume_from_checkpoint
+        checkpoint = checkpoints.resolve_resume(Path(self.args.output_dir), asked)
+        self.accelerator.wait_for_everyone()  # nobody writes before everybody has looked
+        self.resumed_from = checkpoint
+        if checkpoint is not None:
+            _, facts = checkpoints.read_sidecars(checkpoint)
+            checkpoints.check_identity(facts["identity"], self.identity(), checkpoint)
+        return super().train(resume_from_checkpoint=str(checkpoint) if checkpoint else None, **stock)
+
+    def finish(self) -> None:
+        """Measure the final model and leave it, with its card, at the root of the output folder."""
+        self.evaluate_milestone(None)
+        root = Path(self.args.output_dir)
+        with checkpoints.written_whole(root / ".final", writes=self.args.should_save) as temporary:
+            self.save_model(str(temporary))
+            self.announce_folder(temporary, None)
+            self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            for path in (root / ".final").iterdir():
+                path.replace(root / path.name)
+            (root / ".final").rmdir()
+        self.accelerator.wait_for_everyone()
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Sidecars first, then the stock files, all under a temporary name that is changed when everything is there."""
+        final = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        staging = Path(self.args.output_dir) / ".saving"
+        with checkpoints.written_whole(final, writes=self.args.should_save) as temporary:
+            arrays = self._state_arrays()
+            if self.args.should_save:
+                checkpoints.write_sidecars(staging / final.name, arrays, self._state_facts())
+            self.accelerator.wait_for_everyone()
+            self._run_dir = staging
+            try:
+                super()._save_checkpoint(model, trial)
+            finally:
+                self._run_dir = None
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                (staging / final.name).rename(temporary)
+                staging.rmdir()
+        if self.args.should_save:
+            rotate_checkpoints(output_dir=self.args.output_dir, save_total_limit=self.args.save_total_limit)
+
+    _run_dir: Path | None = None
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self._run_dir) if self._run_dir is not None else super()._get_output_dir(trial)
+
+    def _state_arrays(self) -> dict[str, np.ndarray]:
+        policy = {f"policy.{name}": values for name, values in self.policy.state().items()}
+        # Each process has counted its own targets; the sum over all is what a run of any size goes on from.
+        return policy | {f"statistics.{name}": values for name, values in self.statistics.total().items()}
+
+    def _state_facts(self) -> dict[str, Any]:
+        facts = {"step": self.state.global_step, "words": self.words_seen, "world_size": self.args.world_size}
+        return facts | {"format": 1, "identity": self.identity()}
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None:
+            return
+        arrays, _ = checkpoints.read_sidecars(Path(checkpoint))
+        parts: dict[str, dict[str, np.ndarray]] = {"policy": {}, "statistics": {}}
+        for name, values in arrays.items():
+            owner, _, rest = name.partition(".")
+            parts[owner][rest] = values
+        self.policy.load_state(parts["policy"])
+        if self.args.process_index == 0:  # the saved statistics are the sum over all processes: one of them takes it up
+            self.statistics.load_state(parts["statistics"])
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """Weights, configuration and tokenizer as a stock folder, and the arguments as JSON.
+
+        The stock method also pickles the arguments, access token included; a pickle is refused by careful readers.
+        """
+        folder = Path(output_dir if output_dir is not None else self.args.output_dir)
+        model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+        model.save_pretrained(folder, state_dict=state_dict, is_main_process=self.args.should_save)
+        if self.args.should_save:
+            if self.processing_class is not None:
+                self.processing_class.save_pretrained(folder)
+            text = json.dumps(self.args.to_public_dict(), indent=1, sort_keys=True, default=str)
+            (folder / "training_args.json").write_text(text + "\n", encoding="utf-8")
