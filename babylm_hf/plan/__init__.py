@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .curriculum import Stage, parse_curriculum
-from .milestones import TRACKS, Track, check_budget, milestone_name, parse_milestones, reference_steps
+from .milestones import TRACKS, Track, check_budget, milestone_name, parse_milestones, parse_words, reference_steps
 from .plan import PlannedMilestone, PlannedStep, RowSource, RunPlan
 from .sampler import PlanSampler, RowKey
 
@@ -21,5 +21,6 @@ __all__ = [
     "milestone_name",
     "parse_curriculum",
     "parse_milestones",
+    "parse_words",
     "reference_steps",
 ]

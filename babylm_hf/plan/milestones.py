@@ -57,6 +57,9 @@ TRACKS: dict[str, Track] = {
 }
 
 
+_FORMS = f"a track ({', '.join(TRACKS)}), 'none', a list like 50K,100K,1M, or 10x50K"
+
+
 def parse_milestones(spec: str) -> tuple[int, ...]:
     """Words at which checkpoints are due, rising.
 
@@ -84,19 +87,25 @@ def parse_milestones(spec: str) -> tuple[int, ...]:
     return words
 
 
-def _count(item: str, text: str) -> int:
+def parse_words(text: str, option: str = "--max_words") -> int:
+    """A number of words: `1234`, `50K`, `2.5M`.
+
+    Raises:
+        OptionError: unreadable, or not a positive whole number.
+    """
+    return _count(text, text, option, "a number of words like 50K or 1M")
+
+
+def _count(item: str, text: str, option: str = "--milestones", forms: str = _FORMS) -> int:
     match = _COUNT.fullmatch(item.strip())
     if match is None:
-        raise OptionError(
-            f"--milestones {text!r}: cannot read {item.strip()!r}; write a track ({', '.join(TRACKS)}), 'none', "
-            "a list like 50K,100K,1M, or 10x50K"
-        )
+        raise OptionError(f"{option} {text!r}: cannot read {item.strip()!r}; write {forms}")
     whole, _, fraction = match[1].partition(".")
     unit = _UNITS[match[2].upper()]
     scaled = int(whole + fraction) * unit
     words, rest = divmod(scaled, 10 ** len(fraction))
     if rest or words < 1:
-        raise OptionError(f"--milestones {text!r}: {item.strip()!r} is not a positive whole number of words")
+        raise OptionError(f"{option} {text!r}: {item.strip()!r} is not a positive whole number of words")
     return words
 
 

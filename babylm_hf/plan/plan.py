@@ -1,8 +1,8 @@
 """The run plan: everything about a run that does not depend on the model, decided before its first step.
 
 Which rows each optimizer step sees, at which length, how many words have been shown by then and where the milestones
-fall are a pure function of (corpus, curriculum, seed). Workers, processes, accumulation, restarts and prefetching take no
-part in it.
+fall are a pure function of (corpus, curriculum, seed). Workers, processes, accumulation, restarts and prefetching take
+no part in it.
 """
 
 from __future__ import annotations
