@@ -1,0 +1,54 @@
+"""What masking has to know of a tokenizer: a few ids. The tokenizer itself stays out of the workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import OptionError
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The ids that masking needs.
+
+    Attributes:
+        size: number of ids, added tokens included.
+        mask_id: id of the mask token.
+        pad_id: id that fills short rows.
+        special_ids: all special ids, rising.
+    """
+
+    size: int
+    mask_id: int
+    pad_id: int
+    special_ids: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tokenizer: Any) -> Vocabulary:
+        """The ids of a Hugging Face tokenizer (a `Vocabulary` is returned as it is).
+
+        Raises:
+            OptionError: it has no mask token, or no padding token.
+        """
+        if isinstance(tokenizer, Vocabulary):
+            return tokenizer
+        for name in ("mask_token", "pad_token"):
+            if getattr(tokenizer, f"{name}_id", None) is None:
+                raise OptionError(
+                    f"--tokenizer {getattr(tokenizer, 'name_or_path', '')!r} has no {name}, which masked language "
+                    f"modelling needs; choose another tokenizer or set tokenizer.{name}"
+                )
+        special = tuple(sorted(set(tokenizer.all_special_ids)))
+        # `vocab_size` leaves out added tokens, and [MASK] is often one of those.
+        size = max(len(tokenizer), special[-1] + 1)
+        return cls(size, int(tokenizer.mask_token_id), int(tokenizer.pad_token_id), special)
+
+    def ordinary(self) -> npt.NDArray[np.bool_]:
+        """True for every id that is not special, `[size]`."""
+        table = np.ones(self.size, bool)
+        table[list(self.special_ids)] = False
+        return table
