@@ -117,8 +117,6 @@ class EvaluationArguments:
 
     _argument_group_name = "evaluation"
 
-    eval_seq_len: int | None = option(None, "row length of held-out evaluation; the longest training length without it")
-    max_eval_tokens: int = option(200_000, "evaluate on at most this many held-out tokens, spread evenly; 0 for all")
     eval_pairs: str | None = option(None, "folder of minimal pairs in BLiMP's format, scored at every milestone")
     max_pairs: int = option(0, "at most this many pairs a file at milestones; 0 for all. The final model gets all")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class BabyLMError(Exception):
-    """Base of every failure that the user, not the code, can mend. The command line prints it and exits with status 2."""
+    """Base of every failure that the user, not the code, can mend; the command line prints it and exits with 2."""
 
 
 class OptionError(BabyLMError):
@@ -24,4 +24,4 @@ class RunFolderError(BabyLMError):
 
 
 class ResumeError(RunFolderError):
-    """The run to be resumed was made with other data, another seed or another plan; the message names the difference."""
+    """The run to be resumed was made with other data, another seed or another plan; the message names which."""

@@ -41,7 +41,6 @@ def run(recipe: Recipe, options: Options) -> BabyLMTrainer:
     set_seed(args.seed)
     model = build_model(options.model.model, tokenizer, **options.model.overrides())
     collator = masking_collator(options, tokenizer)
-    args.max_eval_tokens, args.eval_seq_len = options.evaluation.max_eval_tokens, options.evaluation.eval_seq_len
     trainer = BabyLMTrainer(
         model=model,
         args=args,
@@ -148,7 +147,7 @@ def pair_tasks(options: Options, folder: str | None) -> dict[str, Any]:
 
 def card_facts(recipe: Recipe, options: Options, trainer: BabyLMTrainer) -> dict[str, Any]:
     """What the record is told beyond what the trainer knows: who, which method, which text, and the unigram's loss."""
-    rows, evaluation = trainer.rows, options.evaluation
+    rows = trainer.rows
     facts: dict[str, Any] = {
         "recipe": recipe.name,
         "name": options.card.model_name or Path(trainer.args.output_dir).name,
@@ -168,7 +167,7 @@ def card_facts(recipe: Recipe, options: Options, trainer: BabyLMTrainer) -> dict
             trainer.eval_dataset,
             trainer.data_collator,
             seq_length=length,
-            max_tokens=evaluation.max_eval_tokens,
+            max_tokens=options.training.max_eval_tokens,
         )
         facts["baselines"] = {"unigram_loss": loss}
         facts["held_out"] = {**trainer.eval_dataset.info.describe(), "seq_length": length, "mask_rate": 0.15}

@@ -1,6 +1,7 @@
 """A recipe: a named set of defaults and the run they lead to, from text to a model folder with its card.
 
-`Recipe.run` is the whole library read from top to bottom: corpus, tokenizer, model, masking, plan, training, evaluation, card.
+`Recipe.run` is the whole library read from top to bottom: corpus, tokenizer, model, masking, plan, training,
+evaluation, card.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import difflib
 import os
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NoReturn
 
 from .arguments import (
@@ -82,7 +82,9 @@ class Recipe:
         if unknown:
             raise OptionError(f"recipe {self.name} sets options that do not exist: {sorted(unknown)}")
         parser.set_defaults(**defaults)
-        *parsed, rest = parser.parse_args_into_dataclasses(argv, return_remaining_strings=True, look_for_args_file=False)
+        *parsed, rest = parser.parse_args_into_dataclasses(
+            argv, return_remaining_strings=True, look_for_args_file=False
+        )
         if rest:
             raise OptionError(_unknown_option(rest[0], parser))
         return Options(*parsed)

@@ -8,8 +8,8 @@ Paper: Edman & Fraser 2025, "Mask and You Shall Receive", https://arxiv.org/abs/
 2025 Strict-Small track on NLP tasks).
 
 What to expect: on 10 M words the paper reports BLiMP 71.3 (uniform masking under the same schedule: 70.8); most of the
-gain over uniform masking at 15 % comes from the falling rate. One H100 needs about 20 minutes, two CPU cores about two days:
-the README shows a reduced model for a CPU.
+gain over uniform masking at 15 % comes from the falling rate. One H100 needs about 20 minutes; the README shows a
+reduced model for a CPU.
 
     accelerate launch recipes/hard_decay.py --demo
     accelerate launch recipes/hard_decay.py --train_file a.txt b.txt --validation_file v.txt

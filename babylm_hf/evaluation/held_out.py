@@ -50,14 +50,21 @@ def held_out_loss(
     try:
         with torch.no_grad():
             for start in range(0, len(mine), batch_rows):
-                sums += _batch_sums(model, rows, collator, objective, seq_length, mine[start : start + batch_rows], device)
+                sums += _batch_sums(
+                    model, rows, collator, objective, seq_length, mine[start : start + batch_rows], device
+                )
     finally:
         model.train(was_training)
     if world > 1:
         sums = accelerator.reduce(sums.to(device), reduction="sum").cpu()
     total, correct, count = (float(v) for v in sums)
     loss = total / max(count, 1.0)
-    return {"loss": loss, "perplexity": math.exp(min(loss, 50.0)), "accuracy": correct / max(count, 1.0), "targets": count}
+    return {
+        "loss": loss,
+        "perplexity": math.exp(min(loss, 50.0)),
+        "accuracy": correct / max(count, 1.0),
+        "targets": count,
+    }
 
 
 def unigram_loss(
@@ -89,7 +96,7 @@ def _spread(num_rows: int, wanted: int) -> np.ndarray:
 def _masked(rows: RowSource, collator: MaskingCollator, seq_length: int, chosen: np.ndarray) -> dict[str, Any]:
     arrays = rows.fetch(seq_length, chosen)
     batch: dict[str, Any] = {name: torch.from_numpy(values) for name, values in arrays.items()}
-    return collator.evaluation_mask({**batch, "example_id": torch.from_numpy(chosen)})
+    return collator.mask_for_evaluation({**batch, "example_id": torch.from_numpy(chosen)})
 
 
 def _batch_sums(
@@ -106,4 +113,6 @@ def _batch_sums(
     names = ("input_ids", "attention_mask", "target_index", "target_ids")
     result = objective({name: prepared[name].to(device) for name in names}, forward=model)
     correct = result.correct().sum().double().cpu()
-    return torch.stack([result.losses.double().sum().cpu(), correct, torch.tensor(float(len(result.target_ids))).double()])
+    return torch.stack(
+        [result.losses.double().sum().cpu(), correct, torch.tensor(float(len(result.target_ids))).double()]
+    )

@@ -1,4 +1,4 @@
-"""Training objectives: each gives the losses of a micro-batch and declares the count that a step's sum is divided by."""
+"""Training objectives: the losses of a micro-batch, and the count that a step's sum is divided by."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class TargetLosses:
     logits: Tensor
 
     def correct(self) -> Tensor:
-        """bool `[N]`: the most probable piece is the target. Compared as integers (a bfloat16 comparison merges ids)."""
+        """bool `[N]`: the most probable piece is the target. Integers are compared; bfloat16 would merge ids."""
         return self.logits.detach().argmax(-1) == self.target_ids
 
 

@@ -41,7 +41,8 @@ def code() -> dict[str, Any]:
     # A checkout of something else around an installed package is not our commit.
     ours = (here.parents[1] / "pyproject.toml").is_file()
     commit = git("rev-parse", "HEAD") if ours else None
-    return {"version": __version__, "commit": commit, "modified": bool(git("status", "--porcelain")) if commit else None}
+    modified = bool(git("status", "--porcelain")) if commit else None
+    return {"version": __version__, "commit": commit, "modified": modified}
 
 
 def hardware(num_processes: int = 1, device: str = "cpu") -> dict[str, Any]:
@@ -61,7 +62,7 @@ def hardware(num_processes: int = 1, device: str = "cpu") -> dict[str, Any]:
 
 
 def command(argv: list[str] | None = None) -> str:
-    """The command that repeats the run, as it would be typed in the project's folder; absolute paths lose their folders."""
+    """The command that repeats the run, typed in the project's folder; absolute paths lose their folders."""
     script, *arguments = argv if argv is not None else sys.argv
     path = Path(script)
     shown = f"{path.parent.name}/{path.name}" if path.parent.name == "recipes" else path.name

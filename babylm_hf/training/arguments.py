@@ -1,4 +1,4 @@
-"""The options of the trainer: the stock `TrainingArguments` with the defaults of the field and the project's own options.
+"""The options of the trainer: the stock `TrainingArguments` with the field's defaults and the project's own options.
 
 They stand apart from `babylm_hf.arguments` because the class they extend imports torch.
 """
@@ -19,8 +19,9 @@ from ..errors import OptionError
 class BabyLMTrainingArguments(TrainingArguments):
     """Stock training arguments plus the plan, the milestones and the optimizer of a BabyLM run.
 
-    `batch_size` counts sequences of the first length per optimizer step over all processes and is what a run is reproduced by;
-    how many of them a device takes at once (`gradient_accumulation_steps`, the number of processes) never changes the result.
+    `batch_size` counts sequences of the first length per optimizer step over all processes and is what a run is
+    reproduced by. How many of them a device takes at once (`gradient_accumulation_steps`, the number of processes)
+    never changes the result.
     """
 
     _argument_group_name = "training"
@@ -55,6 +56,8 @@ class BabyLMTrainingArguments(TrainingArguments):
     max_words: str | None = option(None, "stop after this many words, such as 3M; the schedules end there too")
     lamb: bool = option(False, "use LAMB instead of the optimizer named by --optim")
     lamb_clip_ratio: bool = option(True, "LAMB: never scale an update up, as in the published runs")
+    eval_seq_len: int | None = option(None, "row length of held-out evaluation; the longest training length without it")
+    max_eval_tokens: int = option(200_000, "evaluate on at most this many held-out tokens, spread evenly; 0 for all")
     eval_batch_tokens: int = option(16_384, "tokens in a batch of held-out evaluation")
     reference_optimizer: bool = field(
         default=False, metadata={"help": "LAMB exactly as the published runs had it: zero tensors never move"}
@@ -65,7 +68,9 @@ class BabyLMTrainingArguments(TrainingArguments):
             self.output_dir = "runs/babylm"
         super().__post_init__()
         if self.load_best_model_at_end:
-            raise OptionError("--load_best_model_at_end cannot be used: milestones, not one best step, are what is kept")
+            raise OptionError(
+                "--load_best_model_at_end cannot be used: milestones, not one best step, are what is kept"
+            )
         if self.push_to_hub:
             raise OptionError("--push_to_hub drops checkpoints when saves come fast; publish the finished run instead")
         if self.batch_size is not None and self.batch_size < 1:
@@ -104,4 +109,6 @@ class BabyLMTrainingArguments(TrainingArguments):
     def to_public_dict(self) -> dict[str, Any]:
         """Every argument as plain data, without tokens: what the record and `training_args.json` hold."""
         values = self.to_dict()
-        return {name: value for name, value in sorted(values.items()) if "token" not in name or name == "eval_batch_tokens"}
+        return {
+            name: value for name, value in sorted(values.items()) if "token" not in name or name.endswith("_tokens")
+        }

@@ -30,10 +30,10 @@ class BabyLMCallback(TrainerCallback):
     trainer: BabyLMTrainer
 
     def on_fact(self, kind: str, facts: dict[str, Any]) -> None:
-        """A fact of the run: kind `stage`, `policy`, `evaluation`, `milestone`; `facts` holds `step` and `words` too. On every process."""
+        """A fact of the run, on every process: `stage`, `policy`, `evaluation` or `milestone`, with step and words."""
 
     def on_model_folder(self, folder: Path, milestone: str | None) -> None:
-        """A model folder (of a milestone, or the final one) has been written under a temporary name. On every process."""
+        """A model folder, final or a milestone's, is written and still has a temporary name; on every process."""
 
 
 def default_callbacks() -> list[BabyLMCallback]:
@@ -51,9 +51,7 @@ class FeedbackCallback(BabyLMCallback):
     def __init__(self, weights_folder: Path | None = None) -> None:
         self.weights_folder = weights_folder
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """After the optimizer step, before anything is saved."""
         if self.trainer.update_policy():
             self.trainer.notify("policy", **self.trainer.policy.summary())
@@ -79,9 +77,7 @@ class CurriculumCallback(BabyLMCallback):
 class MilestoneCallback(BabyLMCallback):
     """Saves the model, as a complete folder of its own, at the step at which a word milestone is reached."""
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Two milestones within one step are both saved."""
         for milestone in self.trainer.plan.milestones:
             if milestone.step == state.global_step:
@@ -116,9 +112,7 @@ class WordsProgressCallback(BabyLMCallback):
                 total=state.max_steps, initial=state.global_step, unit="step", dynamic_ncols=True, file=sys.stderr
             )
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Advance; the text changes a few times a second at most."""
         if self.bar is not None:
             self.bar.update(1)
@@ -139,7 +133,9 @@ class WordsProgressCallback(BabyLMCallback):
             return
         if "loss" in logs:
             self.bar.set_postfix_str(f"loss {logs['loss']:.3f}", refresh=False)
-        elif shown := {name: value for name, value in logs.items() if name.endswith(("_loss", "_accuracy"))}:
+        elif shown := {
+            name: v for name, v in logs.items() if name.startswith("eval") and name.endswith(("loss", "accuracy"))
+        }:
             facts = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
             self.bar.write(f"{self.trainer.words_seen:>11,} words  {facts}", file=sys.stderr)
 

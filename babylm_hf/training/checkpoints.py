@@ -1,7 +1,8 @@
 """What a resumable checkpoint holds beyond the stock files, and how a run folder is told from another run's.
 
-Beside the stock files each `checkpoint-STEP` has two sidecars: `babylm_state.safetensors` (mask weights, statistics) and
-`babylm_state.json` (step, words, and the identity of the run). No generator state is needed: randomness is counter-based.
+Beside the stock files each `checkpoint-STEP` has two sidecars: `babylm_state.safetensors` (mask weights, statistics)
+and `babylm_state.json` (step, words, and the identity of the run). No generator state is needed: randomness is
+counter-based.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ def read_sidecars(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         facts = json.loads((folder / STATE_FACTS).read_text(encoding="utf-8"))
         return load_file(folder / STATE_ARRAYS), facts
     except (OSError, ValueError, SafetensorError) as error:
-        raise ResumeError(f"{folder} is not a complete checkpoint of this trainer ({error}); resume from another one") from error
+        raise ResumeError(
+            f"{folder} is not a complete checkpoint of this trainer ({error}); resume from another one"
+        ) from error
 
 
 def newest_checkpoint(output_dir: Path) -> Path | None:
@@ -55,7 +58,9 @@ def newest_checkpoint(output_dir: Path) -> Path | None:
     if not output_dir.is_dir():
         return None
     numbered = [(int(m.group(1)), path) for path in output_dir.iterdir() if (m := _CHECKPOINT.match(path.name))]
-    complete = [path for _, path in sorted(numbered, reverse=True) if all((path / name).is_file() for name in _REQUIRED)]
+    complete = [
+        path for _, path in sorted(numbered, reverse=True) if all((path / name).is_file() for name in _REQUIRED)
+    ]
     return complete[0] if complete else None
 
 
@@ -88,7 +93,8 @@ def refuse_foreign_run(output_dir: Path) -> None:
         raise RunFolderError(f"--output_dir {output_dir} is a file; give a folder")
     if any(trace.exists() for trace in traces):
         raise RunFolderError(
-            f"{output_dir} already holds a run; continue it with --resume_from_checkpoint auto, or choose another --output_dir"
+            f"{output_dir} already holds a run; continue it with --resume_from_checkpoint auto, "
+            "or choose another --output_dir"
         )
 
 

@@ -23,7 +23,8 @@ class RecordCallback(BabyLMCallback):
     """Keeps `OUTPUT_DIR/record`; only the main process writes.
 
     Args:
-        facts: what only the caller knows, under the names of the record's manifest (recipe, method, data, tokenizer, card ...).
+        facts: what only the caller knows, under the names of the record's manifest (recipe, method, data, tokenizer,
+            card ...).
     """
 
     def __init__(self, facts: dict[str, Any] | None = None) -> None:
@@ -121,17 +122,37 @@ def manifest(trainer: BabyLMTrainer) -> dict[str, Any]:
 def _data_facts(rows: Any) -> dict[str, Any]:
     if hasattr(rows, "info"):
         return rows.info.describe()
-    return {"sources": [], "num_rows": len(rows.lengths), "num_tokens": int(rows.lengths.sum()), "fingerprint": rows.fingerprint}
+    return {
+        "sources": [],
+        "num_rows": len(rows.lengths),
+        "num_tokens": int(rows.lengths.sum()),
+        "fingerprint": rows.fingerprint,
+    }
 
 
 def _tokenizer_facts(tokenizer: Any) -> dict[str, Any]:
     if tokenizer is None:
         return {}
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    return {"algorithm": type(backend.model).__name__ if backend else type(tokenizer).__name__, "vocab_size": len(tokenizer)}
+    return {
+        "algorithm": type(backend.model).__name__ if backend else type(tokenizer).__name__,
+        "vocab_size": len(tokenizer),
+    }
 
 
 def _optimizer_facts(args: BabyLMTrainingArguments) -> dict[str, Any]:
-    names = ("learning_rate", "lr_scheduler_type", "adam_beta1", "adam_beta2", "adam_epsilon", "weight_decay", "max_grad_norm")
+    names = (
+        "learning_rate",
+        "lr_scheduler_type",
+        "adam_beta1",
+        "adam_beta2",
+        "adam_epsilon",
+        "weight_decay",
+        "max_grad_norm",
+    )
     facts = {name: str(v) if isinstance(v := getattr(args, name), str) else v for name in names}
-    return {"name": "LAMB" if args.lamb else str(args.optim), **facts, "warmup_steps": args.get_warmup_steps(args.max_steps)}
+    return {
+        "name": "LAMB" if args.lamb else str(args.optim),
+        **facts,
+        "warmup_steps": args.get_warmup_steps(args.max_steps),
+    }

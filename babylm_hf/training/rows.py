@@ -15,8 +15,9 @@ class DatasetRows:
     """A tokenised data set as a source of rows: one example, one row, padded to the longest of its batch.
 
     Args:
-        dataset: `datasets.Dataset` (or anything with `__len__`, `column_names` and column access) with an `input_ids` column; a
-            `num_words` column, if it has one, holds the whitespace words of each example and makes milestones by words possible.
+        dataset: `datasets.Dataset` (or anything with `__len__`, `column_names` and column access) with an `input_ids`
+            column; a `num_words` column, if it has one, holds the whitespace words of each example and makes
+            milestones by words possible.
         pad_id: id that fills short rows.
 
     Raises:
@@ -29,7 +30,9 @@ class DatasetRows:
             raise CorpusError(f"the data set has no 'input_ids' column (it has {columns}); tokenise it first")
         if len(dataset) == 0:
             raise CorpusError("the data set has no rows")
-        self.dataset = dataset.with_format("numpy", columns=["input_ids"]) if hasattr(dataset, "with_format") else dataset
+        self.dataset = (
+            dataset.with_format("numpy", columns=["input_ids"]) if hasattr(dataset, "with_format") else dataset
+        )
         self.pad_id = pad_id
         self.lengths = np.fromiter((len(ids) for ids in self.dataset["input_ids"]), np.int64, len(dataset))
         self.words = np.asarray(dataset[WORDS_COLUMN][:], np.int64) if WORDS_COLUMN in columns else None

@@ -5,7 +5,7 @@ It differs from the stock one in five places, each a public or a small and well-
 1. `get_train_dataloader` gives the loader of the plan: rows, lengths and passes are decided before the first step.
 2. `get_batch_samples` masks the micro-batches of a step in this process as they are consumed, and counts their targets.
 3. `compute_loss` divides the summed loss by the count over the whole step, all micro-batches and processes.
-4. `_save_checkpoint` adds the sidecars (mask weights, statistics, identity of the run) and renames the folder when whole.
+4. `_save_checkpoint` adds the sidecars (mask weights, statistics, identity of the run), and renames what is whole.
 5. `evaluate` measures held-out text with masks that never change.
 """
 
@@ -46,7 +46,8 @@ class BabyLMTrainer(Trainer):
         model: any stock model with a language-modelling head.
         args: `BabyLMTrainingArguments`, or stock `TrainingArguments`.
         data_collator: a `MaskingCollator`; its policy learns from the training forward, whatever the number of workers.
-        train_dataset: a `TokenStream`, or a `datasets.Dataset` with `input_ids` (and `num_words`, for milestones by words).
+        train_dataset: a `TokenStream`, or a `datasets.Dataset` with `input_ids` (and `num_words`, for milestones by
+            words).
         eval_dataset: held-out text in either form.
         processing_class: the tokenizer, saved with every model.
         plan: made from the arguments when not given.
@@ -79,7 +80,9 @@ class BabyLMTrainer(Trainer):
                 "try DataCollatorForDecayingMasking"
             )
         args = BabyLMTrainingArguments.adopt(args)
-        self.rows: RowSource | None = None if train_dataset is None else as_rows(train_dataset, data_collator.pad_id)
+        self.rows: RowSource | None = (
+            None if train_dataset is None else as_rows(train_dataset, data_collator.vocabulary.pad_id)
+        )
         if plan is None and self.rows is not None:
             plan = plan_from_arguments(self.rows, args)
         self.plan = plan
@@ -103,12 +106,14 @@ class BabyLMTrainer(Trainer):
         for callback in self.callback_handler.callbacks:
             self._attach(callback)
         self.policy = data_collator.policy
-        self.statistics = TokenStatistics(data_collator.vocab_size, self.args.device)
+        positions = getattr(self.policy, "positions", "all")
+        self.statistics = TokenStatistics(data_collator.vocabulary.size, self.args.device, positions)
         self._micro_batch = 0
         self._milestone: str | None = None
         self._reset_window()
         if plan is not None:
             data_collator.total_steps = plan.total_steps
+            data_collator.rate.validate(plan.total_steps)
 
     # ------------------------------------------------------------------ callbacks
 
@@ -189,15 +194,10 @@ class BabyLMTrainer(Trainer):
         return batches, total.clamp_min(1)
 
     def _mask(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """One micro-batch as the model takes it, with its targets. A pure function of the batch's keys and the policy."""
+        """One micro-batch as the model takes it, with its targets: a function of the batch's keys and the policy."""
         batch = dict(batch)
         pass_index, step = batch.pop("pass_index"), batch.pop("step")
-        masked = self.data_collator.mask(batch, pass_index=pass_index, step=step)
-        masked.pop("example_id", None)
-        prepared = self.objective.prepare(masked)
-        self._maskable += int(prepared["attention_mask"].sum())
-        self._targets += self.objective.count(prepared)
-        return prepared
+        return self.objective.prepare(self.data_collator.mask(batch, pass_index=pass_index, step=step))
 
     # ------------------------------------------------------------------ the step
 
@@ -217,7 +217,7 @@ class BabyLMTrainer(Trainer):
         """
         if "labels" in inputs:
             inputs = self.objective.prepare(inputs)
-        result = self.objective({k: v for k, v in inputs.items() if k != "example_id"}, forward=model)
+        result = self.objective(inputs, forward=model)
         if model.training and self.policy.needs_feedback:
             self._observe(inputs, result)
         summed = result.losses.sum()
@@ -232,20 +232,19 @@ class BabyLMTrainer(Trainer):
         with torch.no_grad():
             shown = inputs["input_ids"].reshape(-1)[inputs["target_index"]]
             self.statistics.observe(
-                result.target_ids, result.correct(), result.losses.detach(), shown == self.data_collator.mask_id
+                result.target_ids,
+                result.correct(),
+                result.losses.detach(),
+                shown == self.data_collator.vocabulary.mask_id,
             )
 
     def update_policy(self) -> bool:
-        """Teach the policy what the last window showed, if an update is due; called after each optimizer step."""
+        """Teach the policy what the last window showed, if one has ended; called after each optimizer step."""
         step = self.state.global_step - 1
-        if not self.policy.needs_feedback or not self.policy.due(step):
-            return False
-        changed = self.policy.update(self.statistics.total(), step, self.mask_rate(step))
-        self.statistics.reset()
-        return changed
+        return self.policy.needs_feedback and self.policy.update(self.statistics, step, self.mask_rate(step))
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """LAMB if asked for, else the stock choice; neither decays biases and norms unless the reference is reproduced."""
+        """LAMB if asked for, else the stock choice; biases and norms decay only to reproduce the reference."""
         if self.optimizer is None and self.args.lamb:
             args, reference = self.args, self.args.reference_optimizer
             self.optimizer = Lamb(
@@ -273,16 +272,19 @@ class BabyLMTrainer(Trainer):
     def _reset_window(self) -> None:
         """What is summed between two log lines; the loss stays on the device so that no step waits for it."""
         self._loss_sum = torch.zeros((), device=self.args.device, dtype=torch.float32)
-        self._targets = self._maskable = 0
+        self.data_collator.drain()
 
     def _drain_window(self) -> dict[str, float]:
-        """Loss per target and share of masked tokens since the last log line, over all processes."""
-        window = torch.stack([self._loss_sum.float(), *(self._loss_sum.new_tensor(n) for n in (self._targets, self._maskable))])
+        """Loss per target, realised mask rate and share of clipped probabilities since the last line."""
+        tally = self.data_collator.tally
+        counts = (tally["targets"], tally["maskable"], self.policy.clipped)
+        window = torch.stack([self._loss_sum, *(self._loss_sum.new_tensor(float(n)) for n in counts)])
         if self.args.world_size > 1:
             window = self.accelerator.reduce(window, reduction="sum")
         self._reset_window()
-        summed, targets, maskable = (float(v) for v in window)
-        return {"loss": summed / max(targets, 1.0), "mask_rate_realised": targets / max(maskable, 1.0)}
+        summed, targets, maskable, clipped = (float(v) for v in window)
+        facts = {"mask_rate_realised": targets / max(maskable, 1.0), "mask_clipped": clipped / max(targets, 1.0)}
+        return {"loss": summed / max(targets, 1.0), **facts}
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
@@ -294,7 +296,7 @@ class BabyLMTrainer(Trainer):
             return {name: value for part in parts for name, value in part.items()}
         if source is None:
             raise OptionError("there is no held-out text to evaluate on; give eval_dataset (--validation_file)")
-        rows = as_rows(source, self.data_collator.pad_id)
+        rows = as_rows(source, self.data_collator.vocabulary.pad_id)
         metrics = held_out_loss(
             self.accelerator.unwrap_model(self.model, keep_torch_compile=False),
             rows,
@@ -312,8 +314,9 @@ class BabyLMTrainer(Trainer):
         return metrics
 
     def evaluate_milestone(self, name: str | None) -> None:
-        """Measure the model as it is now: held-out text, then the tasks given, for the record and the curve of the card."""
+        """Measure the model as it is now, on held-out text and the tasks given, for the record and its curve."""
         self._milestone = name
+        wanted = dict(vars(self.control))  # logging and evaluating clear what the step itself still has to do
         if self.eval_dataset is not None:
             self.evaluate()
         model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
@@ -321,10 +324,11 @@ class BabyLMTrainer(Trainer):
             if self.is_world_process_zero():
                 self.notify("evaluation", task=task, metrics=measure(model, self.processing_class), milestone=name)
         self.accelerator.wait_for_everyone()
+        vars(self.control).update(wanted)
         self._milestone = None
 
     def eval_length(self, rows: Any) -> int:
-        """Row length of held-out evaluation: as asked, or the longest in training, so that it never changes in a run."""
+        """Row length of held-out evaluation: as asked, or the longest in training; it never changes in a run."""
         if self.args.eval_seq_len is not None:
             return self.args.eval_seq_len
         if hasattr(rows, "max_length"):
@@ -351,7 +355,8 @@ class BabyLMTrainer(Trainer):
         """Follow the plan to its end.
 
         Args:
-            resume_from_checkpoint: a checkpoint folder, or `auto` (or True) for the newest complete one in the output folder,
+            resume_from_checkpoint: a checkpoint folder, or `auto` (or True) for the newest complete one in the output
+                folder,
                 if there is one. Without it the output folder must not hold a run.
 
         Raises:
@@ -409,8 +414,8 @@ class BabyLMTrainer(Trainer):
 
     def _state_arrays(self) -> dict[str, np.ndarray]:
         policy = {f"policy.{name}": values for name, values in self.policy.state().items()}
-        # Each process has counted its own targets; the sum over all is what a run of any size goes on from.
-        return policy | {f"statistics.{name}": values for name, values in self.statistics.total().items()}
+        # The statistics come summed over all processes, so that a run of any size can go on from them.
+        return policy | {f"statistics.{name}": values for name, values in self.statistics.state().items()}
 
     def _state_facts(self) -> dict[str, Any]:
         facts = {"step": self.state.global_step, "words": self.words_seen, "world_size": self.args.world_size}
@@ -426,8 +431,7 @@ class BabyLMTrainer(Trainer):
             owner, _, rest = name.partition(".")
             parts[owner][rest] = values
         self.policy.load_state(parts["policy"])
-        if self.args.process_index == 0:  # the saved statistics are the sum over all processes: one of them takes it up
-            self.statistics.load_state(parts["statistics"])
+        self.statistics.load_state(parts["statistics"])
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Weights, configuration and tokenizer as a stock folder, and the arguments as JSON.

@@ -1,0 +1,73 @@
+"""Two processes give the numbers of one, and a run may change its size when it is resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPT = Path(__file__).with_name("train_tiny.py")
+
+
+def _run(folder: Path, processes: int, *options: str) -> dict:
+    folder.mkdir(parents=True, exist_ok=True)
+    launcher = (
+        ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)] if processes > 1 else []
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [sys.executable, *launcher, str(SCRIPT), str(folder), *options],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads((folder / "result.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("one")
+    return folder, _run(folder, 1)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    return folder, _run(folder, 2)
+
+
+def _assert_same(result: dict, expected: dict) -> None:
+    for name in ("losses", "grad_norms"):
+        assert result[name] == pytest.approx(expected[name], rel=1e-5), name
+    assert result["words"] == expected["words"]
+    assert result["milestones"] == expected["milestones"] == ["chck_1K", "chck_500"]
+    assert result["eval"]["eval_loss"] == pytest.approx(expected["eval"]["eval_loss"], rel=1e-5)
+    assert result["eval"]["eval_targets"] == expected["eval"]["eval_targets"]
+
+
+def test_two_processes_train_as_one(one, two):
+    _assert_same(two[1], one[1])
+
+
+def test_mask_weights_are_equal_on_both_ranks_and_to_the_pooled_update(one, two):
+    weights = [np.load(two[0] / f"weights-{rank}.npy") for rank in (0, 1)]
+    assert np.array_equal(*weights)
+    assert np.ptp(weights[0]) > 0  # the policy did learn
+    assert weights[0] == pytest.approx(np.load(one[0] / "weights-0.npy"), rel=1e-6)
+
+
+def test_two_processes_with_accumulation(one, tmp_path):
+    _assert_same(_run(tmp_path, 2, "--accumulation", "2"), one[1])
+
+
+@pytest.mark.parametrize(("first", "second"), [(2, 1), (1, 2)])
+def test_a_run_stopped_at_one_size_goes_on_at_another(one, tmp_path, first, second):
+    _run(tmp_path, first, "--stop", "3")
+    _assert_same(_run(tmp_path, second, "--resume"), one[1])

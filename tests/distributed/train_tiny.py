@@ -1,0 +1,69 @@
+"""One tiny run, for `torch.distributed.run`: `train_tiny.py OUTPUT_DIR [--stop STEP] [--resume] [--accumulation N]`.
+
+Rank 0 leaves what the run did in OUTPUT_DIR/result.json and, as every rank, its mask weights in weights-RANK.npy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+from tiny import tiny_stream, tiny_trainer
+from transformers import TrainerCallback
+
+
+class StopAfter(TrainerCallback):
+    """Ends training at a step, with a checkpoint; the plan stays what it was."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            control.should_save = control.should_training_stop = True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--stop", type=int)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--accumulation", type=int, default=1)
+    options = parser.parse_args()
+    rank = int(os.environ.get("RANK", "0"))
+    rows = tiny_stream(options.folder / f"data-{rank}", words=1500)
+    trainer = tiny_trainer(
+        options.folder,
+        rows,
+        eval_dataset=rows,
+        max_steps=7,
+        batch_size=31,
+        gradient_accumulation_steps=options.accumulation,
+        save_strategy="steps",
+        save_steps=1000,
+        milestones="500,1K",
+        callbacks=[StopAfter(options.stop)] if options.stop else [],
+    )
+    trainer.train(resume_from_checkpoint="auto" if options.resume else None)
+    metrics = trainer.evaluate()
+    np.save(options.folder / f"weights-{rank}.npy", trainer.policy.state()["weights"])
+    if rank == 0:
+        steps = [line for line in trainer.state.log_history if "loss" in line]
+        result = {
+            "losses": [line["loss"] for line in steps],
+            "grad_norms": [line["grad_norm"] for line in steps],
+            "words": [line["words"] for line in steps],
+            "eval": metrics,
+            "milestones": sorted(path.name for path in (options.folder / "run").glob("chck_*")),
+        }
+        (options.folder / "result.json").write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Small things that many tests need: a text, a tokenizer, a stream, models and trainers of a few thousand weights."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from babylm_hf.corpus import TokenStream, train_tokenizer
+from babylm_hf.corpus.toy import toy_sentences
+from babylm_hf.masking import DataCollatorForDynamicMasking
+from babylm_hf.training import BabyLMTrainer, BabyLMTrainingArguments
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+
+@cache
+def tiny_lines(words: int = 4000, seed: int = 0) -> tuple[str, ...]:
+    """Toy sentences."""
+    return tuple(toy_sentences(words, seed))
+
+
+@cache
+def tiny_tokenizer() -> Any:
+    """A byte-level BPE of 400 pieces."""
+    return train_tokenizer(iter([list(tiny_lines())]), "bpe", 400)
+
+
+def tiny_stream(folder: Path, words: int = 4000, seed: int = 0) -> TokenStream:
+    """A token stream of toy sentences, in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = folder / f"toy-{words}-{seed}.txt"
+    text.write_text("\n".join(tiny_lines(words, seed)) + "\n", encoding="utf-8")
+    return TokenStream.build([text], tiny_tokenizer(), cache_dir=folder / "cache")
+
+
+def tiny_model(architecture: str = "bert", seed: int = 0, dropout: float = 0.0) -> Any:
+    """A two-layer masked language model over the tiny tokenizer."""
+    from transformers import AutoConfig, AutoModelForMaskedLM
+
+    names = {"bert": "bert", "roberta": "roberta", "modernbert": "modernbert", "deberta": "deberta-v2"}
+    options: dict[str, Any] = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    if architecture == "deberta":
+        options |= {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 16}
+    if architecture == "modernbert":
+        options = {"attention_dropout": dropout, "mlp_dropout": dropout, "embedding_dropout": dropout}
+    config = AutoConfig.for_model(
+        names[architecture],
+        vocab_size=len(tiny_tokenizer()),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=48,
+        max_position_embeddings=130,
+        pad_token_id=tiny_tokenizer().pad_token_id,
+        **options,
+    )
+    torch.manual_seed(seed)
+    return AutoModelForMaskedLM.from_config(config)
+
+
+def tiny_trainer(
+    folder: Path, rows: Any, *, architecture: str = "bert", dropout: float = 0.0, **options: Any
+) -> BabyLMTrainer:
+    """A trainer over `rows` that writes to `folder / "run"`; options are training arguments and parts of it."""
+    collator = options.pop("collator", None) or DataCollatorForDynamicMasking(
+        tiny_tokenizer(), kind="hard", mlm_probability=0.3, mask_decay=0.1, mask_update_steps=2
+    )
+    model = options.pop("model", None) or tiny_model(architecture, dropout=dropout)
+    own = {name: options.pop(name) for name in ("callbacks", "eval_dataset", "milestone_tasks") if name in options}
+    defaults = {
+        "output_dir": str(options.pop("output_dir", folder / "run")),
+        "max_seq_len": "0:16,1:32",
+        "batch_size": 32,
+        "num_train_epochs": 2,
+        "learning_rate": 1e-3,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "milestones": "none",
+        "use_cpu": True,
+        "disable_tqdm": True,
+        "report_to": "none",
+    }
+    args = BabyLMTrainingArguments(**{**defaults, **options})
+    return BabyLMTrainer(
+        model=model, args=args, data_collator=collator, train_dataset=rows, processing_class=tiny_tokenizer(), **own
+    )
