@@ -68,7 +68,7 @@ def formula(
 @pytest.mark.parametrize("clip", [False, True])
 @pytest.mark.parametrize("scale", [0.01, 30.0])
 def test_steps_follow_the_formula(reference: bool, clip: bool, scale: float) -> None:
-    # Small parameters have a ratio below 1, large ones above, so both sides of the bound are taken; tensor 1 starts at 0.
+    # Small parameters have a ratio below 1, large ones above: both sides of the bound are taken. Tensor 1 is zero.
     params = make_params(zeros=(1,))
     with torch.no_grad():
         for param in params:
