@@ -68,10 +68,8 @@ class MaskingCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Sets the pass; runs before the loader starts its workers."""
-        from .collator import PassClock
-
         self._pass = int(state.epoch or 0) if self._pass is None else self._pass + 1
-        self.collator.clock = PassClock(self._pass, state.global_step, args.gradient_accumulation_steps)
+        self.collator.begin_pass(self._pass, state.global_step, args.gradient_accumulation_steps)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Lets the policy learn from the step."""

@@ -222,10 +222,21 @@ class MaskingCollator:
         if self.clock is None:
             raise OptionError(
                 "the masking collator does not know the pass, so it would repeat the masks of the first: "
-                "add its callback to the trainer, trainer.add_callback(collator.callback())"
+                "add its callback to the trainer, trainer.add_callback(collator.callback()), or in a loop of your own "
+                "call collator.begin_pass(...)"
             )
         step = self.clock.next_step()
         return self.mask(batch, pass_index=self.clock.pass_index, step=step)
+
+    def begin_pass(self, pass_index: int, first_step: int = 0, accumulation: int = 1) -> None:
+        """Must be called before a loader that has this collator starts a pass; `callback()` does so.
+
+        Args:
+            pass_index: 0-based pass.
+            first_step: optimizer steps done so far.
+            accumulation: batches in a step.
+        """
+        self.clock = PassClock(pass_index, first_step, accumulation)
 
     def callback(self) -> MaskingCallback:
         """The `TrainerCallback` that tells the collator the pass and applies feedback; the same one at every call."""
