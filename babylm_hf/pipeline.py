@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import set_seed
 
-from .corpus import TokenStream, load_tokenizer, require_mask_token, train_tokenizer
+from .corpus import TokenStream, iter_documents, load_tokenizer, require_mask_token, text_digests, train_tokenizer
 from .errors import CorpusError, OptionError
 from .evaluation import evaluate_pairs, load_pairs
 from .evaluation.held_out import unigram_loss
@@ -88,10 +88,8 @@ def find_tokenizer(options: Options, sources: list[str]) -> Any:
     chosen = options.tokenizer
     if chosen.tokenizer is not None:
         return load_tokenizer(chosen.tokenizer, lowercase=chosen.lower)
-    from .corpus import iter_documents, source_reports
-
     corpus = options.corpus
-    texts = [report.sha256 for report in source_reports(sources, corpus.document, corpus.text_field)]
+    texts = text_digests(sources, corpus.document, corpus.text_field)
     decides = {"texts": texts, "document": corpus.document, **asdict(chosen)}
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
     folder = Path(corpus.cache_dir) / f"tokenizer-{digest}"

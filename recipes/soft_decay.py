@@ -3,8 +3,7 @@
 Paper: Edman & Fraser 2025, https://arxiv.org/abs/2510.20475, section 3.1, equations 4 and 5.
 
 What to expect: the opposite dynamics at first (rare pieces rise from the start) and much the same scores: BLiMP 71.4
-in the
-paper, with entity tracking five points lower than the hard metric.
+in the paper, with entity tracking five points lower than the hard metric.
 """
 
 from __future__ import annotations

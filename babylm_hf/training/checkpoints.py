@@ -31,7 +31,7 @@ def write_sidecars(folder: Path, arrays: Mapping[str, np.ndarray], facts: Mappin
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: np.ascontiguousarray(values) for name, values in arrays.items()}, folder / STATE_ARRAYS)
+    save_file({name: np.asarray(values, order="C") for name, values in arrays.items()}, folder / STATE_ARRAYS)
     (folder / STATE_FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

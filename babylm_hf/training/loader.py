@@ -21,7 +21,7 @@ class PlannedDataset(Dataset):
         return self._num_rows
 
     def __getitems__(self, key: RowKey) -> dict[str, Any]:
-        """`input_ids`, `attention_mask` int64 `[n, L]`, `example_id` int64 `[n]`, and the key's `pass_index`, `step`."""
+        """`input_ids`, `attention_mask` int64 `[n, L]`, `example_id` int64 `[n]`, and `pass_index`, `step`."""
         arrays = self.rows.fetch(key.seq_length, key.rows)
         batch: dict[str, Any] = {name: torch.from_numpy(values) for name, values in arrays.items()}
         batch["example_id"] = torch.from_numpy(key.rows)

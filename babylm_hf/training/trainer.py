@@ -188,6 +188,7 @@ class BabyLMTrainer(Trainer):
         batches = [self._mask(batch) for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
         self._micro_batch = 0
         count = sum(self.objective.count(batch) for batch in batches)
+        self._targets += count
         if self.args.world_size == 1:
             return batches, max(count, 1)
         total = self.accelerator.reduce(torch.tensor(count, device=device), reduction="sum")
@@ -272,12 +273,12 @@ class BabyLMTrainer(Trainer):
     def _reset_window(self) -> None:
         """What is summed between two log lines; the loss stays on the device so that no step waits for it."""
         self._loss_sum = torch.zeros((), device=self.args.device, dtype=torch.float32)
+        self._targets = 0
         self.data_collator.drain()
 
     def _drain_window(self) -> dict[str, float]:
         """Loss per target, realised mask rate and share of clipped probabilities since the last line."""
-        tally = self.data_collator.tally
-        counts = (tally["targets"], tally["maskable"], self.policy.clipped)
+        counts = (self._targets, self.data_collator.tally["maskable"], self.policy.clipped)
         window = torch.stack([self._loss_sum, *(self._loss_sum.new_tensor(float(n)) for n in counts)])
         if self.args.world_size > 1:
             window = self.accelerator.reduce(window, reduction="sum")
