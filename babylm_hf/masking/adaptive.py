@@ -124,21 +124,25 @@ class AdaptivePolicy(Policy):
 
     def probabilities(self, input_ids: Ids, eligible: Flags, rate: RateValue) -> Probabilities:
         """See `Policy`; rows whose weights sum to 0 are uniform (reference profile: nothing is selected there)."""
-        # Weights are float32 and their sum float64, which holds it exactly: no order of summation can change a mask.
-        weights = np.where(eligible, self.weights[input_ids], np.float32(0))
-        total = weights.sum(axis=1, dtype=np.float64)
-        size = eligible.sum(axis=1) if not self.reference else np.full(len(eligible), eligible.shape[1])
-        if not self.reference and not total.all():
-            empty = total == 0
-            weights[empty] = eligible[empty]
-            total = weights.sum(axis=1, dtype=np.float64)
-        budget = per_row(rate, len(input_ids)) * size
+        shown = self.weights[input_ids]
+        shown *= eligible
+        # float64 holds a sum of float32 weights exactly, so no order of summation and no padding can change a mask.
+        weights = shown.astype(np.float64)
+        total = weights.sum(axis=1)
+        if self.reference:
+            budget = per_row(rate, len(input_ids)) * eligible.shape[1]
+        else:
+            budget = per_row(rate, len(input_ids)) * np.add.reduce(eligible.view(np.uint8), axis=1, dtype=np.uint32)
+            if not total.all():
+                empty = total == 0
+                weights[empty] = eligible[empty]
+                total = weights.sum(axis=1)
         scale = np.divide(budget, total, out=np.zeros_like(total), where=total > 0)
         wanted = weights * scale[:, None]
         if self.water_filling:
             self.clipped += water_fill(wanted, weights, budget)
         else:
-            self.clipped += int((wanted > 1).sum())
+            self.clipped += int(np.count_nonzero(wanted > 1))
         return wanted
 
     # ---- feedback

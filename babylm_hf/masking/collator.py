@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 EVALUATION_RATE = 0.15
 _MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_KNOWN = {*_MODEL_INPUTS, TRAINING_ID, EVALUATION_ID, "labels"}
 _NOT_TARGETS = -100
 
 
@@ -187,9 +188,8 @@ class MaskingCollator:
                 "use the tokenizer that made them"
             ) from None
         if "attention_mask" in batch and not self.reference:
-            eligible &= _array(batch["attention_mask"]).astype(bool)
-        known = {*_MODEL_INPUTS, key, "labels"}
-        extras = {k: _array(v) for k, v in batch.items() if k not in known and isinstance(v, torch.Tensor | np.ndarray)}
+            np.logical_and(eligible, _array(batch["attention_mask"]), out=eligible)
+        extras = {name: _array(values) for name, values in batch.items() if name not in _KNOWN and _is_array(values)}
         return MaskRows(ids, eligible, _array(batch[key]), seed, pass_index, step, prefix, extras)
 
     def _masked(
@@ -197,10 +197,10 @@ class MaskingCollator:
     ) -> dict[str, torch.Tensor]:
         ids: Ids = rows.input_ids
         device = getattr(batch["input_ids"], "device", None)
-        made = {
-            "input_ids": corruption.apply(ids, selected, rows.keys("corruption")),
-            "labels": np.where(selected, ids, _NOT_TARGETS),
-        }
+        labels = np.full(ids.shape, _NOT_TARGETS)
+        places = np.flatnonzero(selected)
+        labels.reshape(-1)[places] = ids.reshape(-1)[places]
+        made = {"input_ids": corruption.apply(ids, selected, rows.keys("corruption")), "labels": labels}
         masked = {name: torch.from_numpy(values).to(device) for name, values in made.items()}
         for name in _MODEL_INPUTS[1:]:
             if name in batch:
@@ -289,5 +289,9 @@ def evaluation_masks(
     return UniformPolicy().select(MaskRows(input_ids, eligible, example_id, seed, 0, 0, "evaluation."), rate)
 
 
+def _is_array(values: Any) -> bool:
+    return isinstance(values, torch.Tensor | np.ndarray)
+
+
 def _array(values: Any) -> npt.NDArray[Any]:
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+    return values.numpy(force=True) if isinstance(values, torch.Tensor) else np.asarray(values)

@@ -136,23 +136,23 @@ def per_row(rate: RateValue, rows: int) -> Probabilities:
     return np.broadcast_to(np.asarray(rate, np.float64), (rows,))
 
 
-def water_fill(wanted: Probabilities, weights: npt.NDArray[np.floating], budget: Probabilities) -> int:
+def water_fill(wanted: Probabilities, weights: Probabilities, budget: Probabilities) -> int:
     """Clips probabilities above 1 and shares the surplus of a row among its other positions, in place.
 
     Args:
         wanted: float64 `[n, L]`, proportional to `weights` within a row.
-        weights: `[n, L]`.
+        weights: float64 `[n, L]`.
         budget: what each row of `wanted` sums to and shall still sum to, float64 `[n]`.
 
     Returns:
         How many probabilities ended at 1.
     """
+    if wanted.max(initial=0.0) <= 1:
+        return 0
     over = wanted > 1
     rows = np.flatnonzero(over.any(axis=1))
-    if not len(rows):
-        return 0
     full = over[rows]
-    mass = weights[rows].astype(np.float64)
+    mass = weights[rows]
     while True:
         free = np.where(full, 0.0, mass)
         total = free.sum(axis=1)

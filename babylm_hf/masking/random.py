@@ -20,14 +20,17 @@ _HALF = np.uint64(32)
 _SCALE = 2.0**-32
 
 
-def high_words(values: Keys) -> npt.NDArray[np.uint64]:
-    """The upper 32 bits of each number, which decide selection; the lower 32 are left for other uses."""
-    return values >> _HALF
-
-
 def uniform(keys: Keys, length: int) -> npt.NDArray[np.float64]:
     """Numbers in [0, 1) in steps of 2^-32, float64 `[n, length]`, from keys `[n]`."""
-    return high_words(bits(keys, length)).astype(np.float64) * _SCALE
+    return _upper(bits(keys, length))
+
+
+def _upper(values: Keys) -> npt.NDArray[np.float64]:
+    """The upper 32 bits of each number as a fraction; the lower 32 are left for other uses."""
+    # Signed, because the conversion of unsigned integers to float is slower.
+    fractions = (values >> _HALF).view(np.int64).astype(np.float64)
+    fractions *= _SCALE
+    return fractions
 
 
 def below(values: Keys, probabilities: Any) -> npt.NDArray[np.bool_]:
@@ -42,4 +45,4 @@ def below(values: Keys, probabilities: Any) -> npt.NDArray[np.bool_]:
             return np.ones(values.shape, bool)
         # u < p is the same as 64 bits < ceil(p 2^32) 2^32, which needs neither a shift nor a float.
         return values < np.uint64(int(np.ceil(max(float(probabilities), 0.0) * 2**32)) << 32)
-    return high_words(values) * _SCALE < probabilities
+    return _upper(values) < probabilities

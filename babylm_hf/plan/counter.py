@@ -73,11 +73,16 @@ def row_keys(seed: int, stream: str, pass_index: int, rows: npt.ArrayLike) -> Ke
     Returns:
         uint64 `[n]`; distinct for distinct rows, because every stage is a bijection of the row number.
     """
-    base = _mix_int(_mix_int(_mix_int(seed + _GOLDEN) ^ stream_id(stream)) + pass_index * _GOLDEN)
     keys = np.asarray(rows).astype(np.uint64)
     keys *= _ROW_STRIDE
-    keys += np.uint64(base)
+    keys += _base(seed, stream, pass_index)
     return mix64(keys)
+
+
+@functools.lru_cache(maxsize=256)
+def _base(seed: int, stream: str, pass_index: int) -> np.uint64:
+    mixed = _mix_int(_mix_int(int(seed) + _GOLDEN) ^ stream_id(stream))
+    return np.uint64(_mix_int(mixed + int(pass_index) * _GOLDEN))
 
 
 def bits(keys: Keys, length: int) -> Keys:

@@ -130,9 +130,9 @@ def test_a_rate_for_every_row():
 @given(st.integers(0, 10**6), st.floats(0.02, 0.98), st.integers(1, 40), st.floats(0.1, 4))
 def test_water_filling_keeps_the_budget_and_the_order(seed, rate, length, spread):
     random = np.random.default_rng(seed)
-    weights = random.lognormal(0, spread, (7, length)).astype(np.float32)
+    weights = random.lognormal(0, spread, (7, length))
     budget = np.full(7, rate * length)
-    wanted = weights * (budget / weights.sum(axis=1, dtype=np.float64))[:, None]
+    wanted = weights * (budget / weights.sum(axis=1))[:, None]
     before = wanted.copy()
     clipped = water_fill(wanted, weights, budget)
     assert wanted.max() <= 1 + 1e-12
@@ -148,7 +148,7 @@ def test_water_filling_keeps_the_budget_and_the_order(seed, rate, length, spread
 
 def test_water_filling_by_hand():
     # Budget 2 of 4: weights 8 1 1 2 want 4/3 1/6 1/6 1/3; the first is full, one is left for 1 1 2.
-    weights = np.array([[8, 1, 1, 2]], np.float32)
+    weights = np.array([[8.0, 1, 1, 2]])
     wanted = weights * (2 / 12)
     assert water_fill(wanted, weights, np.array([2.0])) == 1
     np.testing.assert_allclose(wanted, [[1, 0.25, 0.25, 0.5]], rtol=1e-12)
