@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -23,6 +24,10 @@ class PreTrainedTokenizerFast(TokenizersBackend):
 
 def wrap(backend: Tokenizer, **special_tokens: Any) -> PreTrainedTokenizerFast:
     """`backend` with the transformers interface; `special_tokens` by role, as `mask_token="[MASK]"`."""
+    # transformers 4 sets the byte-level pre-tokenizer to this option, and takes it for False where it is not saved.
+    space = json.loads(backend.to_str())["pre_tokenizer"] or {}
+    if "add_prefix_space" in space:
+        special_tokens["add_prefix_space"] = space["add_prefix_space"]
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         clean_up_tokenization_spaces=False,

@@ -29,12 +29,14 @@ class PieceTable:
         inside: words that begin inside the piece, after white space of its own; uint8.
         begins: whether its first character belongs to a word; bool.
         ends_blank: whether white space is its last character, or it is a special token, which ends a word too; bool.
+        blank: whether it is white space and nothing else; bool.
         added: whether it is an added token, which the tokenizer matches in the text by other rules; bool.
     """
 
     inside: np.ndarray
     begins: np.ndarray
     ends_blank: np.ndarray
+    blank: np.ndarray
     added: np.ndarray
 
 
@@ -47,18 +49,19 @@ def piece_table(tokenizer: Tokenizer) -> PieceTable | None:
     vocab = tokenizer.get_vocab()
     size = max(vocab.values()) + 1
     inside = np.zeros(size, np.uint8)
-    begins, ends_blank, added = (np.zeros(size, bool) for _ in range(3))
+    begins, ends_blank, blank, added = (np.zeros(size, bool) for _ in range(4))
     for piece, index in vocab.items():
-        blank = letters(piece)
-        begins[index] = bool(blank) and not blank[0]
-        ends_blank[index] = bool(blank) and blank[-1]
-        inside[index] = min(255, sum(before and not here for before, here in pairwise(blank)))
+        spaces = letters(piece)
+        begins[index] = bool(spaces) and not spaces[0]
+        ends_blank[index] = bool(spaces) and spaces[-1]
+        blank[index] = all(spaces)
+        inside[index] = min(255, sum(before and not here for before, here in pairwise(spaces)))
     unknown = _unknown_id(spec, vocab)
     for entry in spec["added_tokens"]:
         index = entry["id"]
         if index != unknown:
-            inside[index], begins[index], ends_blank[index], added[index] = 0, False, True, True
-    return PieceTable(inside, begins, ends_blank, added)
+            inside[index], begins[index], ends_blank[index], blank[index], added[index] = 0, False, True, False, True
+    return PieceTable(inside, begins, ends_blank, blank, added)
 
 
 def vocab_size(tokenizer: Tokenizer) -> int:

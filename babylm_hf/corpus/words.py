@@ -100,13 +100,18 @@ class WordMarker:
         again = np.flatnonzero(wrong & ~tokenless)
         if len(again):
             suspects = [texts[i] for i in again.tolist()]
-            exact = offset_starts(suspects, self.tokenizer.encode_batch(suspects), lengths[again])
-            starts[:-1][np.repeat(wrong, lengths)] = exact[:-1]
+            theirs = np.repeat(wrong, lengths)
+            # A blank piece may be the tokenizer's own, put before the text with the offsets of its first character.
+            blank = self.table.blank[ids[theirs]]
+            exact = offset_starts(suspects, self.tokenizer.encode_batch(suspects), lengths[again], blank)
+            starts[:-1][theirs] = exact[:-1]
         np.add.at(starts, firsts[tokenless], words[tokenless])
         return starts
 
 
-def offset_starts(texts: Sequence[str], encodings: list[Any], lengths: np.ndarray) -> np.ndarray:
+def offset_starts(
+    texts: Sequence[str], encodings: list[Any], lengths: np.ndarray, blank: np.ndarray | None = None
+) -> np.ndarray:
     """Words that begin at each token, by character offsets.
 
     A word's first token is the first that reaches beyond the word's first character; where all tokens of the document
@@ -116,6 +121,7 @@ def offset_starts(texts: Sequence[str], encodings: list[Any], lengths: np.ndarra
         texts: documents.
         encodings: of `encode_batch`, which unlike `encode_batch_fast` knows offsets in characters.
         lengths: tokens of each, `[documents]`.
+        blank: tokens at which no word can begin, bool `[tokens]`.
 
     Returns:
         int64 `[tokens + 1]`; words of a document without tokens are at the next document's first token.
@@ -133,7 +139,9 @@ def offset_starts(texts: Sequence[str], encodings: list[Any], lengths: np.ndarra
         np.int64,
         int(lengths.sum()),
     )
-    # Special tokens have offsets (0, 0) and so reach nothing new.
+    if blank is not None:
+        reach[blank] = 0
+    # What has the offsets (0, 0), as special tokens do, reaches nothing new.
     reach += np.repeat(text_ends - sizes, lengths)
     np.maximum.accumulate(reach, out=reach)
     token = np.searchsorted(reach, word_at, side="right")
