@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import set_seed
+from transformers.utils import logging
 
 from .corpus import TokenStream, iter_documents, load_tokenizer, require_mask_token, text_digests, train_tokenizer
-from .errors import CorpusError, OptionError
+from .corpus.files import find_sources
+from .errors import OptionError
 from .evaluation import evaluate_pairs, load_pairs
 from .evaluation.held_out import unigram_loss
-from .masking import DataCollatorForDecayingMasking, DataCollatorForDynamicMasking, MaskingCollator
+from .masking import DataCollatorForDecayingMasking, DataCollatorForDynamicMasking, MaskingCollator, make_rate
 from .models import build_model
+from .plan import parse_curriculum, parse_milestones
 from .training import BabyLMTrainer, FeedbackCallback, RecordCallback
 from .training.checkpoints import resolve_resume
 
@@ -26,9 +29,8 @@ if TYPE_CHECKING:
 def run(recipe: Recipe, options: Options) -> BabyLMTrainer:
     """From text to a model folder with its card, as `options` say."""
     args = options.training
-    # Looked at before any work: an output folder that holds another run must cost nothing.
-    checkpoint = resolve_resume(Path(args.output_dir), args.resume_from_checkpoint)
-    args.resume_from_checkpoint = str(checkpoint) if checkpoint else None
+    logging.disable_progress_bar()  # of transformers: a bar for every saved model would bury ours
+    check_early(options)
 
     # One process tokenises and fills the cache, the others then read it.
     with args.main_process_first(local=False, desc="tokenising"):
@@ -58,6 +60,18 @@ def run(recipe: Recipe, options: Options) -> BabyLMTrainer:
     trainer.train()
     trainer.finish()
     return trainer
+
+
+def check_early(options: Options) -> None:
+    """Everything that can be refused without reading the text, so that a slip costs seconds and touches nothing."""
+    args, masking = options.training, options.masking
+    checkpoint = resolve_resume(Path(args.output_dir), args.resume_from_checkpoint)
+    args.resume_from_checkpoint = str(checkpoint) if checkpoint else None
+    parse_curriculum(args.max_seq_len, int(args.num_train_epochs), args.rows_per_step())
+    parse_milestones(args.milestone_spec())
+    make_rate(masking.mlm_prob, masking.mask_decay)
+    if named := [*(options.corpus.train_file or []), *(options.corpus.validation_file or [])]:
+        find_sources(named)
 
 
 def find_text(recipe: Recipe, options: Options) -> tuple[list[str], list[str], str | None]:
@@ -136,11 +150,14 @@ def pair_tasks(options: Options, folder: str | None) -> dict[str, Any]:
     """The minimal pairs as a task for milestones, or nothing."""
     if folder is None:
         return {}
-    pairs = load_pairs(folder)
-    if not pairs:
-        raise CorpusError(f"--eval_pairs {folder} holds no minimal pairs; give a folder of BLiMP-format .jsonl files")
     name = "toy_pairs" if options.corpus.demo else "minimal_pairs"
-    return {name: lambda model, tokenizer: evaluate_pairs(model, tokenizer, pairs, backend="mlm").to_dict()}
+    full = load_pairs(folder)
+    quick = load_pairs(folder, options.evaluation.max_pairs)
+
+    def measure(model: Any, tokenizer: Any, milestone: str | None) -> dict[str, Any]:
+        return evaluate_pairs(model, tokenizer, full if milestone is None else quick, backend="mlm").to_dict()
+
+    return {name: measure}
 
 
 def card_facts(recipe: Recipe, options: Options, trainer: BabyLMTrainer) -> dict[str, Any]:

@@ -67,7 +67,7 @@ RECIPE = Recipe(
         "hidden_size": 128,
         "intermediate_size": 384,
         "num_hidden_layers": 4,
-        "vocab_size": 2_000,
+        "vocab_size": 1_200,
         "max_seq_len": "0:32,2:64",
         "batch_size": 128,
         "num_train_epochs": 4,

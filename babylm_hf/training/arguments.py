@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Literal
 
 from transformers import TrainingArguments
@@ -67,6 +68,8 @@ class BabyLMTrainingArguments(TrainingArguments):
         if self.output_dir is None:
             self.output_dir = "runs/babylm"
         super().__post_init__()
+        if self.ddp_find_unused_parameters is None:
+            self.ddp_find_unused_parameters = False  # language models use all of theirs; looking costs a walk a step
         if self.load_best_model_at_end:
             raise OptionError(
                 "--load_best_model_at_end cannot be used: milestones, not one best step, are what is kept"
@@ -106,9 +109,21 @@ class BabyLMTrainingArguments(TrainingArguments):
         """Warm-up steps, the share rounded down as the published runs do (83 of 8325 at 1 %)."""
         return int(self.warmup_steps if self.warmup_steps >= 1 else num_training_steps * self.warmup_steps)
 
+    @classmethod
+    def public_defaults(cls) -> dict[str, Any]:
+        """The default of every argument that has one. No instance is made: that would reset accelerate's state."""
+        values = {}
+        for f in dataclasses.fields(cls):
+            if f.init and f.default is not dataclasses.MISSING and _is_public(f.name):
+                values[f.name] = f.default.value if isinstance(f.default, Enum) else f.default
+        return dict(sorted(values.items()))
+
     def to_public_dict(self) -> dict[str, Any]:
         """Every argument as plain data, without tokens: what the record and `training_args.json` hold."""
         values = self.to_dict()
-        return {
-            name: value for name, value in sorted(values.items()) if "token" not in name or name.endswith("_tokens")
-        }
+        return {name: value for name, value in sorted(values.items()) if _is_public(name)}
+
+
+def _is_public(name: str) -> bool:
+    """Whether an argument may be shown: access tokens may not."""
+    return "token" not in name or name.endswith("_tokens")

@@ -90,7 +90,6 @@ class RecordCallback(BabyLMCallback):
 def manifest(trainer: BabyLMTrainer) -> dict[str, Any]:
     """What the trainer itself knows about the run, under the names of the record's manifest."""
     args, model, collator = trainer.args, trainer.model, trainer.data_collator
-    default = BabyLMTrainingArguments(output_dir=args.output_dir).to_public_dict()
     return {
         "name": Path(args.output_dir).name,
         "recipe": None,
@@ -113,7 +112,7 @@ def manifest(trainer: BabyLMTrainer) -> dict[str, Any]:
         },
         "optimizer": _optimizer_facts(args),
         "arguments": args.to_public_dict(),
-        "defaults": default,
+        "defaults": BabyLMTrainingArguments.public_defaults(),
         "track": args.track,
         "milestones": [m.name for m in trainer.plan.milestones],
     }

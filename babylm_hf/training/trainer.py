@@ -52,7 +52,8 @@ class BabyLMTrainer(Trainer):
         processing_class: the tokenizer, saved with every model.
         plan: made from the arguments when not given.
         callbacks: added to the project's own (feedback, curriculum, milestones), which `remove_callback` takes away.
-        milestone_tasks: name -> function of (model, tokenizer) that gives a dict of metrics, run at every milestone.
+        milestone_tasks: name -> function of (model, tokenizer, milestone) that gives a dict of metrics; run at every
+            milestone, and with None at the end.
 
     Raises:
         OptionError, BudgetError: the arguments and the data do not make a plan.
@@ -71,7 +72,7 @@ class BabyLMTrainer(Trainer):
         processing_class: Any = None,
         plan: RunPlan | None = None,
         callbacks: list[Any] | None = None,
-        milestone_tasks: dict[str, Callable[[nn.Module, Any], dict[str, Any]]] | None = None,
+        milestone_tasks: dict[str, Callable[[nn.Module, Any, str | None], dict[str, Any]]] | None = None,
         **stock: Any,
     ) -> None:
         if not isinstance(data_collator, MaskingCollator):
@@ -323,7 +324,9 @@ class BabyLMTrainer(Trainer):
         model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
         for task, measure in self.milestone_tasks.items():
             if self.is_world_process_zero():
-                self.notify("evaluation", task=task, metrics=measure(model, self.processing_class), milestone=name)
+                self.notify(
+                    "evaluation", task=task, metrics=measure(model, self.processing_class, name), milestone=name
+                )
         self.accelerator.wait_for_everyone()
         vars(self.control).update(wanted)
         self._milestone = None
