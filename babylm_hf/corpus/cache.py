@@ -70,7 +70,10 @@ def read_info(folder: Path) -> StreamInfo:
     """
     path = folder / "info.json"
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        facts = entry["info"]
+        if entry["crc32"] != _facts_checksum(facts):
+            raise ValueError("its checksum differs")
         facts["sources"] = [SourceReport(**source) for source in facts["sources"]]
         return StreamInfo(**facts)
     except FileNotFoundError:
@@ -96,7 +99,13 @@ def check_files(folder: Path, info: StreamInfo, contents: bool = False) -> None:
 def write_info(folder: Path, info: StreamInfo) -> None:
     """Writes the info last, with sizes and checksums of the other files."""
     info.files = {name: [(folder / name).stat().st_size, file_checksum(folder / name)] for name in STREAM_FILES}
-    (folder / "info.json").write_text(json.dumps(asdict(info), indent=1, sort_keys=True), encoding="utf-8")
+    facts = asdict(info)
+    entry = {"crc32": _facts_checksum(facts), "info": facts}
+    (folder / "info.json").write_text(json.dumps(entry, indent=1, sort_keys=True), encoding="utf-8")
+
+
+def _facts_checksum(facts: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(facts, sort_keys=True).encode())
 
 
 def file_checksum(path: Path) -> int:

@@ -2,7 +2,12 @@
 
 SentencePiece joins, again and again, the two neighbouring pieces whose concatenation has the best score, the leftmost
 where several have it. A BPE of `tokenizers` does the same when it is given every way to split a vocabulary piece into
-two others as a merge, best score first. The normaliser travels as the model's own precompiled character map.
+two others as a merge, best score first. The normaliser travels as the model's own
+precompiled character map.
+
+Where the two still differ: the reader of that map in `tokenizers` drops a combining mark after a character that the map
+replaces ("½" and a tilde), and a control or user-defined piece spelt out in the text becomes its token wherever it
+stands, without a word-start marker of its own before it.
 """
 
 from __future__ import annotations

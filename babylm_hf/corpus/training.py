@@ -69,10 +69,7 @@ def train_tokenizer(
     backend = train(_nonempty(texts), vocab_size, lowercase, show)
     size = backend.get_vocab_size()
     if size > vocab_size:
-        raise OptionError(
-            f"--vocab_size is {vocab_size}, but the characters of the text alone take {size} entries of a "
-            f"{algorithm} vocabulary; raise it, or choose --tokenizer_algorithm bpe"
-        )
+        raise _too_small(vocab_size, algorithm)
     if size < vocab_size:
         logger.warning(
             "the text supports a vocabulary of %d, not %d; the tokenizer has %d entries", size, vocab_size, size
@@ -80,6 +77,13 @@ def train_tokenizer(
     backend.post_processor = template("[CLS]", 1, "[SEP]", 2)
     backend.add_special_tokens(list(SPECIALS))
     return wrap(backend, **_ROLES)
+
+
+def _too_small(vocab_size: int, algorithm: str) -> OptionError:
+    return OptionError(
+        f"--vocab_size is {vocab_size}, too small a {algorithm} vocabulary for the characters of the text alone; raise "
+        "it, or choose --tokenizer_algorithm bpe"
+    )
 
 
 def _nonempty(texts: Iterable[list[str]]) -> Iterator[list[str]]:
@@ -160,7 +164,12 @@ def _train_unigram(texts: Iterator[list[str]], vocab_size: int, lowercase: bool,
     trainer = trainers.UnigramTrainer(
         vocab_size=vocab_size, special_tokens=list(SPECIALS), unk_token="[UNK]", show_progress=show
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    try:
+        tokenizer.train_from_iterator(texts, trainer)
+    except Exception as error:  # the library raises bare Exception
+        if "not large enough" not in str(error):
+            raise
+        raise _too_small(vocab_size, "unigram") from None
     vocab = json.loads(tokenizer.to_str())["model"]["vocab"]
     settled = [(piece, 0.0) for piece in SPECIALS] + _settled(vocab[len(SPECIALS) :])
     tokenizer.model = models.Unigram(settled, SPECIALS.index("[UNK]"), False)
