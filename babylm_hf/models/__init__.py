@@ -14,6 +14,7 @@ _HOMES = {
     "build_config": "presets",
     "build_model": "presets",
     "PositionSelector": "heads",
+    "evaluating": "heads",
     "find_position_wise_head": "heads",
     "logits_of": "heads",
     "select_positions": "heads",

@@ -46,7 +46,7 @@ def find_position_wise_head(model: nn.Module, probe_inputs: Mapping[str, Tensor]
             for models that need more than the usual two.
     """
     inputs = dict(probe_inputs) if probe_inputs is not None else _probe_inputs(model)
-    with _evaluating(model):
+    with evaluating(model):
         child, full = _trace_head(model, inputs)
         if child is None or full.dim() != 3 or full.shape[:2] != inputs["input_ids"].shape:
             return None
@@ -135,8 +135,8 @@ def _probe_inputs(model: nn.Module) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Without dropout or gradients; every module's mode and the random state come back afterwards."""
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Without dropout and gradients, and as if nothing had been: every module's mode and the random state come back."""
     modes = [(module, module.training) for module in model.modules()]
     device = next(model.parameters()).device
     model.eval()

@@ -1,0 +1,32 @@
+"""Evaluation: loss on held-out text, and the zero-shot tasks of BabyLM, one file a task.
+
+The public names load on first use, so that naming this package does not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "MinimalPair": "minimal_pairs",
+    "PairResults": "minimal_pairs",
+    "backend_of": "minimal_pairs",
+    "evaluate_pairs": "minimal_pairs",
+    "load_pairs": "minimal_pairs",
+    "evaluate_model": "models",
+    "load_for_scoring": "models",
+    "held_out_loss": "held_out",
+    "unigram_loss": "held_out",
+    "score_causal": "scoring",
+    "score_masked": "scoring",
+    "score_sentences": "scoring",
+    "token_log_probabilities": "scoring",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
