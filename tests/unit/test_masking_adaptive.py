@@ -187,6 +187,22 @@ def test_weights_stay_finite_positive_and_of_the_right_mean(seed, kind, referenc
         assert learning.mean(dtype=np.float64) == pytest.approx(rate, rel=1e-5)
 
 
+def test_a_model_that_has_learnt_frequencies_only_moves_weights_as_the_paper_shows():
+    # Section 6.4.5 of the specification (paper 4.2, figures 1 and 2): at first, hard raises frequent ids and lowers
+    # rare ones; soft does the opposite. The model of the first steps predicts every id with its share of the corpus.
+    share = 1 / np.arange(1, 2001)
+    share /= share.sum()
+    counts = np.floor(200_000 * share).astype(np.int64)
+    right = np.where(np.arange(2000) == 0, counts, 0)
+    seen = totals(right, counts - right, -counts * np.log(share))
+    hard = AdaptivePolicy(2000, (), 0.15).moved(seen, 0.15)
+    soft = AdaptivePolicy(2000, (), 0.15, "soft").moved(seen, 0.15)
+    frequent, rare = slice(1, 50), slice(1900, 2000)
+    assert hard[frequent].min() > 0.15 > hard[rare].max()
+    assert soft[frequent].max() < 0.15 < soft[rare].min()
+    assert hard[0] == hard.min()
+
+
 # ---- when
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from babylm_hf.errors import BudgetError, OptionError
-from babylm_hf.plan import TRACKS, check_budget, milestone_name, parse_milestones, reference_steps
+from babylm_hf.plan import TRACKS, check_budget, milestone_name, parse_milestones, parse_words, reference_steps
 
 M = 1_000_000
 
@@ -49,6 +49,14 @@ def test_what_is_refused(spec):
 )
 def test_names(words, name):
     assert milestone_name(words) == name
+
+
+def test_a_number_of_words():
+    assert [parse_words(text) for text in ("1234", "50K", "2.5M")] == [1234, 50_000, 2_500_000]
+    with pytest.raises(OptionError, match="--max_words 'many'"):
+        parse_words("many")
+    with pytest.raises(OptionError, match="--cap '0'"):
+        parse_words("0", "--cap")
 
 
 def test_a_run_within_its_budget_passes():

@@ -101,6 +101,15 @@ def test_milestones_fall_at_the_first_step_that_reaches_them_across_a_length_swi
     assert plan.step(plan.milestones[-1].step - 1).seq_length == 64
 
 
+def test_a_target_met_to_the_word_is_met_at_that_step():
+    _, plan = make_plan()
+    for k in (0, 5, plan.total_steps - 1):
+        words = int(plan.words_after[k])
+        milestones = make_plan(milestones=[words, words + 1])[1].milestones
+        assert (milestones[0].step, milestones[0].words_seen) == (k + 1, words)
+        assert milestones[1].step == min(k + 2, plan.total_steps)
+
+
 def test_a_target_within_half_a_step_of_the_end_counts_as_reached_at_the_last_step():
     _, plan = make_plan(spec="16", passes=2)
     last = plan.step(plan.total_steps - 1).words
