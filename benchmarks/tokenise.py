@@ -57,9 +57,9 @@ def measure(way: str, folder: Path) -> dict[str, float]:
 
         tokenizer = load_tokenizer(folder / "tokenizer")
         with tempfile.TemporaryDirectory(dir=folder) as cache:
-            start = time.perf_counter()
+            start, cpu = time.perf_counter(), time.process_time()
             stream = TokenStream.build([folder / "text.txt"], tokenizer, cache)
-            seconds = time.perf_counter() - start
+            seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
             tokens = stream.num_tokens
             words = int(stream.row_words(64).sum())
     else:
@@ -69,12 +69,12 @@ def measure(way: str, folder: Path) -> dict[str, float]:
         encode = backend.encode_batch if way == "bare" else backend.encode_batch_fast
         lines = list(chunks(folder / "text.txt"))
         words = tokens = 0
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         for chunk in lines:
             encode(chunk)
-        seconds = time.perf_counter() - start
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "linux" else 1 << 30)
-    return {"seconds": seconds, "peak_gb": peak, "tokens": tokens, "words": words}
+    return {"seconds": seconds, "cpu": cpu, "peak_gb": peak, "tokens": tokens, "words": words}
 
 
 def main() -> None:
@@ -104,11 +104,10 @@ def main() -> None:
     print(f"{args.algorithm}: {last['words']:,} words, {last['tokens']:,} tokens, {args.rounds} rounds")
     for way in WAYS:
         seconds = statistics.median(r["seconds"] for r in results[way])
-        ratio = statistics.median(
-            mine["seconds"] / bare["seconds"] for mine, bare in zip(results[way], results["bare"], strict=True)
-        )
+        pairs = list(zip(results[way], results["bare"], strict=True))
+        wall, cpu = (statistics.median(mine[unit] / bare[unit] for mine, bare in pairs) for unit in ("seconds", "cpu"))
         peak = max(r["peak_gb"] for r in results[way])
-        print(f"{way:7s} median {seconds:6.2f} s  {ratio:5.2f} x bare  peak {peak:.2f} GB")
+        print(f"{way:7s} median {seconds:6.2f} s  {wall:5.2f} x bare, processor {cpu:5.2f} x  peak {peak:.2f} GB")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ class SourceReport:
         path: the file's name, or the data set's name, configuration and split; never a folder of this machine.
         bytes: size of the file on disk; of a data set, of its text in UTF-8.
         words: whitespace-separated items.
-        lines: lines, or records of JSON lines and data sets, blank ones included.
+        lines: lines, blank ones included; of JSON lines and data sets, records.
         documents: documents made of it.
         sha256: of the file's bytes; of a data set, of its texts.
     """
