@@ -78,6 +78,7 @@ class ModelArguments:
     num_hidden_layers: int | None = option(None, "number of layers")
     num_attention_heads: int | None = option(None, "number of heads; without it the preset's head size decides")
     dropout: float | None = option(None, "dropout probability, hidden and attention alike")
+    fast_attention: bool = option(True, "train DeBERTa-v2 with our attention: the stock numbers for less work")
 
     def overrides(self) -> dict[str, Any]:
         """The options given, under the names `babylm_hf.models.build_model` takes."""

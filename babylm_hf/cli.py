@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .environment import share_the_machine
 from .errors import BabyLMError, OptionError
 
 EXIT_USER_ERROR = 2
@@ -19,6 +20,7 @@ EXIT_USER_ERROR = 2
 
 def main(argv: list[str] | None = None) -> None:
     """Run one command; a mistake of the user's ends with one sentence and exit status 2."""
+    share_the_machine()
     try:
         options = build_parser().parse_args(argv)
         options.action(options)

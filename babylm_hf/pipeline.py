@@ -18,6 +18,7 @@ from .evaluation import evaluate_pairs, load_pairs
 from .evaluation.held_out import unigram_loss
 from .masking import DataCollatorForDecayingMasking, DataCollatorForDynamicMasking, MaskingCollator, make_rate
 from .models import build_model
+from .models.deberta_attention import use_fast_attention
 from .plan import parse_curriculum, parse_milestones
 from .training import BabyLMTrainer, FeedbackCallback, RecordCallback
 from .training.checkpoints import resolve_resume
@@ -42,6 +43,8 @@ def run(recipe: Recipe, options: Options) -> BabyLMTrainer:
 
     set_seed(args.seed)
     model = build_model(options.model.model, tokenizer, **options.model.overrides())
+    if options.model.fast_attention:
+        use_fast_attention(model)  # does nothing to other architectures
     collator = masking_collator(options, tokenizer)
     trainer = BabyLMTrainer(
         model=model,

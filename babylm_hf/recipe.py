@@ -20,6 +20,7 @@ from .arguments import (
     ModelArguments,
     TokenizerArguments,
 )
+from .environment import share_the_machine
 from .errors import BabyLMError, OptionError
 
 EXIT_USER_ERROR = 2
@@ -60,6 +61,7 @@ class Recipe:
 
     def main(self, argv: list[str] | None = None) -> None:
         """Parse the command line and run; a mistake of the user's ends with one sentence and exit status 2."""
+        share_the_machine()
         try:
             self.run(self.parse(argv))
         except BabyLMError as error:

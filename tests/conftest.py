@@ -12,5 +12,6 @@ os.environ.update(
     HF_HUB_DISABLE_TELEMETRY="1",
     BABYLM_HF_CACHE=os.path.join(_HOME, "babylm_hf"),
     TOKENIZERS_PARALLELISM="false",
+    OMP_WAIT_POLICY="PASSIVE",  # see babylm_hf.environment
 )
 os.environ.pop("HF_TOKEN", None)
