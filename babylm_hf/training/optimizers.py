@@ -26,6 +26,7 @@ from typing import Any, overload
 
 import torch
 from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
 
 from ..errors import OptionError
 
@@ -120,11 +121,11 @@ class Lamb(torch.optim.Optimizer):
         ratios = trust_ratios(
             _norms(params), _norms(updates), clip=group["clip_ratio"], freeze_zeros=group["reference"]
         )
-        scales, shrink = ratios.mul_(group["lr"]), 1.0 - group["lr"] * group["weight_decay"]
+        scales, decay = ratios.mul_(group["lr"]), group["lr"] * group["weight_decay"]
         if scales.device.type == "cpu":
-            _apply_on_cpu(params, updates, scales.tolist(), shrink)
+            _apply_on_cpu(params, updates, scales.tolist(), decay)
         else:
-            _apply_on_device(params, updates, scales, shrink)
+            _apply_on_device(params, updates, scales, decay)
 
     def _initialise(self, param: torch.Tensor) -> None:
         if param.grad is not None and param.grad.is_sparse:
@@ -225,19 +226,35 @@ def _norms(tensors: list[torch.Tensor]) -> torch.Tensor:
     return torch.stack(torch._foreach_norm(tensors)).float()
 
 
-def _apply_on_cpu(params: list[torch.Tensor], updates: list[torch.Tensor], scales: list[float], shrink: float) -> None:
-    """theta <- (theta + scale * update) * shrink, one scale for each tensor."""
+def _apply_on_cpu(params: list[torch.Tensor], updates: list[torch.Tensor], scales: list[float], decay: float) -> None:
+    """theta <- (theta + scale * update) * (1 - decay), one scale for each tensor."""
     for param, update, scale in zip(params, updates, scales, strict=True):
-        param.add_(update, alpha=scale)
-        if shrink != 1.0:
-            param.mul_(shrink)
+        size = scale * (1.0 - decay)
+        if decay and size and param.is_contiguous():
+            # Both factors in one pass over memory: an SGD step up the update, of this size and this decay.
+            sgd(
+                [param],
+                [update],
+                [None],
+                fused=True,
+                lr=size,
+                weight_decay=decay / size,
+                momentum=0.0,
+                dampening=0.0,
+                nesterov=False,
+                maximize=True,
+            )
+        else:
+            param.add_(update, alpha=scale)
+            if decay:
+                param.mul_(1.0 - decay)
 
 
 def _apply_on_device(
-    params: list[torch.Tensor], updates: list[torch.Tensor], scales: torch.Tensor, shrink: float
+    params: list[torch.Tensor], updates: list[torch.Tensor], scales: torch.Tensor, decay: float
 ) -> None:
     """The same where the scales lie on an accelerator: to read them back would make every step wait for it."""
     torch._foreach_mul_(updates, list(scales.to(updates[0].dtype).unbind()))
     torch._foreach_add_(params, updates)
-    if shrink != 1.0:
-        torch._foreach_mul_(params, shrink)
+    if decay:
+        torch._foreach_mul_(params, 1.0 - decay)

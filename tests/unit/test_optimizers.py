@@ -165,13 +165,17 @@ def test_result_does_not_depend_on_the_buckets(monkeypatch: pytest.MonkeyPatch) 
         assert torch.equal(a, b)
 
 
-def test_both_ways_to_apply_an_update_agree() -> None:
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_both_ways_to_apply_an_update_agree(decay: float) -> None:
     on_cpu, on_device = ([p.detach().clone() for p in make_params()] for _ in range(2))
     scales = torch.tensor([0.5, 0.0, 2.0])
-    optimizers._apply_on_cpu(on_cpu, gradients(0), scales.tolist(), 0.9)
-    optimizers._apply_on_device(on_device, gradients(0), scales, 0.9)
+    optimizers._apply_on_cpu(on_cpu, gradients(0), scales.tolist(), decay)
+    optimizers._apply_on_device(on_device, gradients(0), scales, decay)
     for a, b in zip(on_cpu, on_device, strict=True):
         torch.testing.assert_close(a, b)
+    expected = [(p + s * g) * (1 - decay) for p, s, g in zip(make_params(), scales, gradients(0), strict=True)]
+    for a, b in zip(on_cpu, expected, strict=True):
+        torch.testing.assert_close(a, b.detach())
 
 
 def test_parameters_without_gradient_rest_and_groups_have_their_own_settings() -> None:
@@ -195,10 +199,10 @@ def test_other_dtypes_and_layouts_are_updated(dtype: torch.dtype) -> None:
     transposed = torch.nn.Parameter(torch.arange(6.0, dtype=dtype).view(2, 3).t())
     transposed.grad = torch.ones(3, 2, dtype=dtype)
     before = transposed.detach().clone()
-    optimizer = Lamb([*params, transposed], lr=0.1, weight_decay=0.0)
+    optimizer = Lamb([*params, transposed], lr=0.1, weight_decay=0.5)
     run(optimizer, params, range(1))
     assert all(torch.isfinite(p).all() for p in params)
-    torch.testing.assert_close(transposed.detach(), before - 0.1)
+    torch.testing.assert_close(transposed.detach(), (before - 0.1) * 0.95)
 
 
 def test_closure_is_run_with_gradients() -> None:
