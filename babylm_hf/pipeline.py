@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import set_seed
 from transformers.utils import logging
 
+from . import __version__
 from .corpus import TokenStream, iter_documents, load_tokenizer, require_mask_token, text_digests, train_tokenizer
 from .corpus.files import find_sources
 from .errors import OptionError
@@ -54,8 +58,9 @@ def run(recipe: Recipe, options: Options) -> BabyLMTrainer:
         eval_dataset=eval_rows,
         processing_class=tokenizer,
         milestone_tasks=pair_tasks(options, pairs_folder),
+        callbacks=[record := RecordCallback()],
     )
-    trainer.add_callback(RecordCallback(card_facts(recipe, options, trainer)))
+    record.facts = card_facts(recipe, options, trainer)
     if options.masking.log_mlm_probs:
         trainer.remove_callback(FeedbackCallback)
         trainer.add_callback(FeedbackCallback(weights_folder=Path(args.output_dir) / "record" / "mask_weights"))
@@ -81,11 +86,9 @@ def find_text(recipe: Recipe, options: Options) -> tuple[list[str], list[str], s
     """Training sources, held-out sources and the folder of minimal pairs, by whichever way they were given."""
     corpus = options.corpus
     if corpus.demo:
-        from .corpus.toy import write_toy_corpus
-
-        folder = Path(corpus.cache_dir) / f"toy-{corpus.demo_words}-words"
-        train, held_out, pairs = write_toy_corpus(folder, corpus.demo_words, seed=0)
-        return [str(train)], [str(held_out)], options.evaluation.eval_pairs or str(pairs)
+        folder = toy_corpus(Path(corpus.cache_dir), corpus.demo_words)
+        pairs = options.evaluation.eval_pairs or str(folder / "pairs")
+        return [str(folder / "train.txt")], [str(folder / "validation.txt")], pairs
     if corpus.train_file:
         return corpus.train_file, corpus.validation_file or [], options.evaluation.eval_pairs
     name = corpus.dataset_name or recipe.dataset
@@ -98,6 +101,20 @@ def find_text(recipe: Recipe, options: Options) -> tuple[list[str], list[str], s
     if corpus.dataset_validation_split:
         held_out = hub_sources(name, corpus.dataset_config_name, corpus.dataset_validation_split, corpus.text_field)
     return train, held_out, options.evaluation.eval_pairs
+
+
+def toy_corpus(cache_dir: Path, words: int) -> Path:
+    """The folder of toy text and pairs, written once; a second process may be doing the same."""
+    from .corpus.toy import write_toy_corpus
+
+    folder = cache_dir / f"toy-{__version__}-{words}-words"
+    if not folder.is_dir():
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache_dir) as made:
+            write_toy_corpus(Path(made) / "toy", words)
+            with contextlib.suppress(OSError):  # somebody else was faster, with the same bytes
+                os.replace(Path(made) / "toy", folder)
+    return folder
 
 
 def find_tokenizer(options: Options, sources: list[str]) -> Any:

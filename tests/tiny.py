@@ -16,6 +16,12 @@ from babylm_hf.training import BabyLMTrainer, BabyLMTrainingArguments
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
+TINY_RECIPE = """
+    --demo --demo_words 3000 --vocab_size 300 --hidden_size 32 --intermediate_size 32 --num_hidden_layers 1
+    --max_seq_len 0:16,1:32 --batch_size 64 --num_train_epochs 2 --milestones 2x2K --mask_update_steps 3
+    --logging_steps 5 --save_steps 20 --use_cpu true --disable_tqdm true
+""".split()  # noqa: SIM905
+
 
 @cache
 def tiny_lines(words: int = 4000, seed: int = 0) -> tuple[str, ...]:

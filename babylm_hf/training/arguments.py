@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Any, Literal
 
 from transformers import TrainingArguments
@@ -119,9 +120,16 @@ class BabyLMTrainingArguments(TrainingArguments):
         return dict(sorted(values.items()))
 
     def to_public_dict(self) -> dict[str, Any]:
-        """Every argument as plain data, without tokens: what the record and `training_args.json` hold."""
+        """Every argument as plain data, without access tokens and without the folders of this machine.
+
+        It is what the record and `training_args.json` hold, and so what is published.
+        """
         values = self.to_dict()
-        return {name: value for name, value in sorted(values.items()) if _is_public(name)}
+        return {name: _without_folders(value) for name, value in sorted(values.items()) if _is_public(name)}
+
+
+def _without_folders(value: Any) -> Any:
+    return Path(value).name if isinstance(value, str) and Path(value).expanduser().is_absolute() else value
 
 
 def _is_public(name: str) -> bool:

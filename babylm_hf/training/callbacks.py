@@ -54,10 +54,20 @@ class FeedbackCallback(BabyLMCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """After the optimizer step, before anything is saved."""
         if self.trainer.update_policy():
-            self.trainer.notify("policy", **self.trainer.policy.summary())
+            self.trainer.notify("policy", **self._named(self.trainer.policy.summary()))
             if self.weights_folder is not None and state.is_world_process_zero:
                 self.weights_folder.mkdir(parents=True, exist_ok=True)
                 np.save(self.weights_folder / f"step-{state.global_step:08d}.npy", self.trainer.policy.weights)
+
+
+    def _named(self, summary: dict[str, Any]) -> dict[str, Any]:
+        """The summary with each `[id, weight]` as `[id, weight, piece]`, so that a card can name the pieces."""
+        tokenizer = self.trainer.processing_class
+        if tokenizer is None:
+            return summary
+        lists = {name: pairs for name, pairs in summary.items() if isinstance(pairs, list)}
+        named = {name: [[i, w, tokenizer.decode([i]).strip()] for i, w in pairs] for name, pairs in lists.items()}
+        return summary | named
 
 
 class CurriculumCallback(BabyLMCallback):
@@ -75,7 +85,17 @@ class CurriculumCallback(BabyLMCallback):
 
 
 class MilestoneCallback(BabyLMCallback):
-    """Saves the model, as a complete folder of its own, at the step at which a word milestone is reached."""
+    """Saves the model, as a complete folder of its own, at the step at which a word milestone is reached.
+
+    The untrained model is measured too: what it scores is the floor that every curve starts from.
+    """
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Measure the untrained model, if there are milestones to compare with it."""
+        if state.global_step == 0 and self.trainer.plan.milestones:
+            self.trainer.evaluate_milestone("untrained")
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Two milestones within one step are both saved."""

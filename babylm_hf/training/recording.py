@@ -149,9 +149,9 @@ def _optimizer_facts(args: BabyLMTrainingArguments) -> dict[str, Any]:
         "weight_decay",
         "max_grad_norm",
     )
-    facts = {name: str(v) if isinstance(v := getattr(args, name), str) else v for name in names}
+    facts = {name: getattr(v := getattr(args, name), "value", v) for name in names}  # enumerations by their value
     return {
-        "name": "LAMB" if args.lamb else str(args.optim),
+        "name": "LAMB" if args.lamb else getattr(args.optim, "value", args.optim),
         **facts,
         "warmup_steps": args.get_warmup_steps(args.max_steps),
     }

@@ -92,7 +92,7 @@ class BabyLMTrainer(Trainer):
         self.objective = MaskedObjective(model)
         self.milestone_tasks = milestone_tasks or {}
         self.resumed_from: Path | None = None
-        own = default_callbacks()
+        # Callbacks given come first: a record has to be open before the project's own have something to tell it.
         super().__init__(
             model=model,
             args=args,
@@ -100,7 +100,7 @@ class BabyLMTrainer(Trainer):
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
             processing_class=processing_class,
-            callbacks=own + list(callbacks or []),
+            callbacks=[*(callbacks or []), *default_callbacks()],
             **stock,
         )
         self._replace_progress_bar()
@@ -349,7 +349,7 @@ class BabyLMTrainer(Trainer):
         optimizer = {n: getattr(args, n) for n in ("learning_rate", "weight_decay", "max_grad_norm", "lamb", "optim")}
         schedule = {n: getattr(args, n) for n in ("lr_scheduler_type", "warmup_steps", "adam_beta1", "adam_beta2")}
         plan = self.plan.describe() if self.plan is not None else {}
-        names = ("data", "seed", "total_steps", "stages", "milestones", "fingerprint")
+        names = ("corpus_fingerprint", "seed", "total_steps", "stages", "milestones", "fingerprint")
         facts = {"seed": args.seed, **{f"plan {n}": plan[n] for n in names if n in plan}}
         facts |= {f"masking {n}": v for n, v in self.data_collator.describe().items()}
         facts |= {n: str(v) for n, v in {**optimizer, **schedule}.items()}
