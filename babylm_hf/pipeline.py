@@ -82,7 +82,7 @@ def check_early(options: Options) -> None:
         find_sources(named)
 
 
-def find_text(recipe: Recipe, options: Options) -> tuple[list[str], list[str], str | None]:
+def find_text(recipe: Recipe, options: Options) -> tuple[list[Any], list[Any], str | None]:
     """Training sources, held-out sources and the folder of minimal pairs, by whichever way they were given."""
     corpus = options.corpus
     if corpus.demo:
@@ -96,8 +96,8 @@ def find_text(recipe: Recipe, options: Options) -> tuple[list[str], list[str], s
         raise OptionError("there is nothing to train on; pass --train_file FILE..., --dataset_name NAME or --demo")
     from .corpus import hub_sources
 
-    train = hub_sources(name, corpus.dataset_config_name, corpus.dataset_split, corpus.text_field)
-    held_out = corpus.validation_file or []
+    train: list[Any] = hub_sources(name, corpus.dataset_config_name, corpus.dataset_split, corpus.text_field)
+    held_out: list[Any] = list(corpus.validation_file or [])
     if corpus.dataset_validation_split:
         held_out = hub_sources(name, corpus.dataset_config_name, corpus.dataset_validation_split, corpus.text_field)
     return train, held_out, options.evaluation.eval_pairs
@@ -117,7 +117,7 @@ def toy_corpus(cache_dir: Path, words: int) -> Path:
     return folder
 
 
-def find_tokenizer(options: Options, sources: list[str]) -> Any:
+def find_tokenizer(options: Options, sources: list[Any]) -> Any:
     """The tokenizer named, or one trained on the text and kept in the cache under everything that decides it."""
     chosen = options.tokenizer
     if chosen.tokenizer is not None:
@@ -134,7 +134,7 @@ def find_tokenizer(options: Options, sources: list[str]) -> Any:
     return load_tokenizer(folder)
 
 
-def token_stream(options: Options, sources: list[str], tokenizer: Any) -> TokenStream:
+def token_stream(options: Options, sources: list[Any], tokenizer: Any) -> TokenStream:
     """The text as a memory-mapped stream of tokens, from the cache where it has been made before."""
     corpus = options.corpus
     return TokenStream.build(
@@ -153,12 +153,11 @@ def masking_collator(options: Options, tokenizer: Any) -> MaskingCollator:
         "seed": options.training.seed,
         "reference_behaviour": masking.reference_behaviour,
     }
-    kind = masking.policy_name()
-    if kind == "regular":
+    if masking.policy_name() == "regular":
         return DataCollatorForDecayingMasking(tokenizer, **shared)
     return DataCollatorForDynamicMasking(
         tokenizer,
-        kind=kind,
+        kind="soft" if masking.policy_name() == "soft" else "hard",
         mask_update_steps=masking.mask_update_steps,
         first_mask_update=masking.first_mask_update,
         mask_lambda=masking.mask_lambda,

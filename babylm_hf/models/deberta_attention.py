@@ -32,7 +32,7 @@ def use_fast_attention(model: nn.Module) -> int:
 def use_stock_attention(model: nn.Module) -> None:
     """Undo `use_fast_attention`."""
     for module in model.modules():
-        if isinstance(vars(module).get("forward"), MethodType) and module.forward.__func__ is _forward:
+        if getattr(vars(module).get("forward"), "__func__", None) is _forward:
             del module.forward
 
 
@@ -107,7 +107,8 @@ def _position_scores(self: Any, query: Tensor, key: Tensor, table: Tensor | None
     if table is None:
         raise ValueError("relative attention needs rel_embeddings")
     table = self.pos_dropout(table)[_distance_rows(self, length, table.device)]
-    heads, total = self.num_attention_heads, 0
+    heads = self.num_attention_heads
+    total = query.new_zeros(())
     if "c2p" in self.pos_att_type:
         project = self.key_proj if self.share_att_key else self.pos_key_proj
         products = torch.bmm(query, _by_head(project(table), heads).transpose(1, 2))

@@ -36,6 +36,9 @@ class RowSource(Protocol):
     def row_words(self, seq_length: int) -> Rows:
         """Whitespace words that begin in each row, int64 `[num_rows]`."""
 
+    def fetch(self, seq_length: int, rows: Rows) -> dict[str, Rows]:
+        """`input_ids` and `attention_mask` of these rows, int64 `[n, L]`; for the loader that follows the plan."""
+
 
 @dataclass(frozen=True)
 class PlannedStep:

@@ -40,6 +40,7 @@ class BabyLMTrainingArguments(TrainingArguments):
     save_strategy: str = option("steps", "when resumable checkpoints are written")
     save_steps: float = option(500, "steps between resumable checkpoints")
     save_total_limit: int | None = option(2, "resumable checkpoints kept")
+    ddp_find_unused_parameters: bool | None = option(False, "whether some parameters get no gradient in some steps")
     remove_unused_columns: bool = option(False, "kept off: the rows carry keys that masking needs")
     logging_nan_inf_filter: bool = option(False, "kept off: a loss that is not a number must be seen")
     seed: int = option(0, "seed of weights, order, masks and dropout")
@@ -69,8 +70,6 @@ class BabyLMTrainingArguments(TrainingArguments):
         if self.output_dir is None:
             self.output_dir = "runs/babylm"
         super().__post_init__()
-        if self.ddp_find_unused_parameters is None:
-            self.ddp_find_unused_parameters = False  # language models use all of theirs; looking costs a walk a step
         if self.load_best_model_at_end:
             raise OptionError(
                 "--load_best_model_at_end cannot be used: milestones, not one best step, are what is kept"

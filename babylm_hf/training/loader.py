@@ -45,4 +45,5 @@ def planned_loader(
     dataset = PlannedDataset(rows, rows.num_rows(first.seq_length))
     # A generator of its own: without one the loader draws its worker seed from the global state, and dropout would
     # depend on how often loaders are made.
-    return DataLoader(dataset, batch_sampler=sampler, collate_fn=_as_is, generator=torch.Generator(), **options)
+    options |= {"batch_sampler": sampler, "collate_fn": _as_is, "generator": torch.Generator()}
+    return DataLoader(dataset, **options)

@@ -29,7 +29,7 @@ from ..evaluation.held_out import held_out_loss
 from ..masking import MaskingCollator, TokenStatistics
 from ..masking.random import row_keys
 from ..objectives import MaskedObjective
-from ..plan import RowSource, RunPlan
+from ..plan import RunPlan
 from . import checkpoints
 from .arguments import BabyLMTrainingArguments
 from .callbacks import BabyLMCallback, WordsProgressCallback, default_callbacks
@@ -61,6 +61,7 @@ class BabyLMTrainer(Trainer):
 
     # The loss is already divided by the count of the whole step; without this the stock step divides it again.
     loss_is_scaled_for_ga = True
+    control: Any
 
     def __init__(
         self,
@@ -81,12 +82,10 @@ class BabyLMTrainer(Trainer):
                 "try DataCollatorForDecayingMasking"
             )
         args = BabyLMTrainingArguments.adopt(args)
-        self.rows: RowSource | None = (
-            None if train_dataset is None else as_rows(train_dataset, data_collator.vocabulary.pad_id)
-        )
-        if plan is None and self.rows is not None:
-            plan = plan_from_arguments(self.rows, args)
-        self.plan = plan
+        self._rows: Any = None if train_dataset is None else as_rows(train_dataset, data_collator.vocabulary.pad_id)
+        if plan is None and self._rows is not None:
+            plan = plan_from_arguments(self._rows, args)
+        self._plan = plan
         if plan is not None:
             args.max_steps = plan.total_steps
         self.objective = MaskedObjective(model)
@@ -107,7 +106,7 @@ class BabyLMTrainer(Trainer):
         for callback in self.callback_handler.callbacks:
             self._attach(callback)
         self.policy = data_collator.policy
-        positions = getattr(self.policy, "positions", "all")
+        positions: Any = getattr(self.policy, "positions", "all")
         self.statistics = TokenStatistics(data_collator.vocabulary.size, self.args.device, positions)
         self._micro_batch = 0
         self._milestone: str | None = None
@@ -152,10 +151,26 @@ class BabyLMTrainer(Trainer):
     # ------------------------------------------------------------------ progress
 
     @property
+    def plan(self) -> RunPlan:
+        """The plan of the run.
+
+        Raises:
+            OptionError: the trainer was made without training data.
+        """
+        if self._plan is None:
+            raise OptionError("there is no plan: BabyLMTrainer needs a train_dataset to train")
+        return self._plan
+
+    @property
+    def rows(self) -> Any:
+        """The source of the training rows: a `TokenStream`, or a `DatasetRows` around the data set given."""
+        return self._rows
+
+    @property
     def words_seen(self) -> int:
         """Whitespace words of all rows consumed so far, repeats included."""
         done = self.state.global_step
-        return int(self.plan.words_after[done - 1]) if self.plan is not None and done > 0 else 0
+        return int(self._plan.words_after[done - 1]) if self._plan is not None and done > 0 else 0
 
     def mask_rate(self, step: int) -> float:
         """The planned mask rate at a step, counted from 0."""
@@ -165,8 +180,6 @@ class BabyLMTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         """The loader of the plan for this process; rows never depend on workers, ranks or accumulation."""
-        if self.plan is None or self.rows is None:
-            raise OptionError("BabyLMTrainer needs a train_dataset to train")
         args = self.args
         options: dict[str, Any] = {"num_workers": args.dataloader_num_workers, "pin_memory": args.dataloader_pin_memory}
         options["pin_memory"] &= args.device.type == "cuda"
@@ -247,9 +260,9 @@ class BabyLMTrainer(Trainer):
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """LAMB if asked for, else the stock choice; biases and norms decay only to reproduce the reference."""
-        if self.optimizer is None and self.args.lamb:
-            args, reference = self.args, self.args.reference_optimizer
-            self.optimizer = Lamb(
+        args, reference = self.args, self.args.reference_optimizer
+        if args.lamb and self.optimizer is None:
+            self.optimizer: torch.optim.Optimizer = Lamb(
                 parameter_groups(model or self.model, args.weight_decay, decay_all=reference),
                 lr=args.learning_rate,
                 betas=(args.adam_beta1, args.adam_beta2),
@@ -337,7 +350,7 @@ class BabyLMTrainer(Trainer):
             return self.args.eval_seq_len
         if hasattr(rows, "max_length"):
             return rows.max_length
-        if self.plan is None:
+        if self._plan is None:
             raise OptionError("--eval_seq_len is needed to evaluate without a plan")
         return max(stage.seq_length for stage in self.plan.stages)
 
@@ -348,7 +361,7 @@ class BabyLMTrainer(Trainer):
         args = self.args
         optimizer = {n: getattr(args, n) for n in ("learning_rate", "weight_decay", "max_grad_norm", "lamb", "optim")}
         schedule = {n: getattr(args, n) for n in ("lr_scheduler_type", "warmup_steps", "adam_beta1", "adam_beta2")}
-        plan = self.plan.describe() if self.plan is not None else {}
+        plan = self.plan.describe()
         names = ("corpus_fingerprint", "seed", "total_steps", "stages", "milestones", "fingerprint")
         facts = {"seed": args.seed, **{f"plan {n}": plan[n] for n in names if n in plan}}
         facts |= {f"masking {n}": v for n, v in self.data_collator.describe().items()}
