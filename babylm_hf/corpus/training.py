@@ -28,9 +28,8 @@ Algorithm = Literal["bpe", "wordpiece", "unigram"]
 SPECIALS = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]")
 _ROLES = dict(zip(("pad_token", "cls_token", "sep_token", "unk_token", "mask_token"), SPECIALS, strict=True))
 _INSIDE = "##"  # WordPiece's sign of a piece that does not begin a word
-_SCORE_DIGITS = (
-    3  # Unigram sums differ by up to 4e-11 between trainings (measured); a thousandth of a nat decides nothing
-)
+# Unigram's sums differ by up to 4e-11 between trainings (measured); a thousandth of a nat decides nothing.
+_SCORE_DIGITS = 3
 
 
 def train_tokenizer(

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 from tokenizers import Tokenizer, models
@@ -15,7 +16,7 @@ from transformers import AutoTokenizer
 
 from babylm_hf.corpus import algorithm_name, load_tokenizer, require_mask_token, train_tokenizer
 from babylm_hf.corpus.fast import wrap
-from babylm_hf.corpus.training import SPECIALS, Algorithm
+from babylm_hf.corpus.training import SPECIALS, Algorithm, _settled
 from babylm_hf.errors import CorpusError, OptionError
 
 ALGORITHMS: tuple[Algorithm, ...] = ("bpe", "wordpiece", "unigram")
@@ -48,6 +49,30 @@ def test_the_same_text_gives_the_same_tokenizer(algorithm: Algorithm) -> None:
     assert len(trained) == 1
     in_parts = train_tokenizer(iter([TEXT[:3], [], TEXT[3:]]), algorithm, 320)
     assert {in_parts.backend_tokenizer.to_str()} == trained
+
+
+def test_sums_in_another_order_do_not_show() -> None:
+    random = Random(0)
+    syllables = [a + b for a in "bdfgklmnprst" for b in "aeiou"]
+    words = ["".join(random.choices(syllables, k=random.randint(1, 4))) for _ in range(800)]
+    frequency = [1 / (i + 1) for i in range(len(words))]
+    text = [" ".join(random.choices(words, frequency, k=12)) for _ in range(1200)]
+    assert len({train_tokenizer([text], "unigram", 400).backend_tokenizer.to_str() for _ in range(3)}) == 1
+
+
+def test_the_order_in_which_rare_characters_are_put_back_does_not_show() -> None:
+    random = Random(0)
+    pieces = [("▁the", -3.21004), ("a", -5.0), ("cat", -7.5), ("q", -9.00007), ("▁dog", -9.123456)]
+    rare = [chr(0x4E00 + i) for i in range(60)]
+    found = set()
+    for _ in range(5):
+        random.shuffle(rare)
+        noise = [(piece, score + random.uniform(-4e-11, 4e-11)) for piece, score in pieces]
+        back = [(letter, noise[-1][1] + i * 1e-4) for i, letter in enumerate(rare)]
+        found.add(tuple(_settled(sorted(noise + back, key=lambda entry: -entry[1]))))
+    (settled,) = found
+    kept = [("▁the", -3.21), ("a", -5.0), ("cat", -7.5), ("q", -9.0)]
+    assert list(settled) == [*kept, ("▁dog", -9.123), *((letter, -9.123) for letter in sorted(rare))]
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
