@@ -6,8 +6,9 @@ from .adaptive import AdaptivePolicy
 from .collator import MaskingCollator, evaluation_masks
 from .collators import DataCollatorForDecayingMasking, DataCollatorForDynamicMasking
 from .corruption import Corruption
-from .policies import MaskRows, Policy, UniformPolicy
-from .rates import ConstantRate, LinearDecayRate, Rate, make_rate
+from .policies import IndependentPolicy, Policy, UniformPolicy
+from .rates import ConstantRate, CosineDecayRate, LinearDecayRate, Rate, RowRates, StepRate, make_rate
+from .rows import MaskRows
 from .statistics import TokenStatistics
 from .vocabulary import Vocabulary
 
@@ -15,13 +16,17 @@ __all__ = [
     "AdaptivePolicy",
     "ConstantRate",
     "Corruption",
+    "CosineDecayRate",
     "DataCollatorForDecayingMasking",
     "DataCollatorForDynamicMasking",
+    "IndependentPolicy",
     "LinearDecayRate",
     "MaskRows",
     "MaskingCollator",
     "Policy",
     "Rate",
+    "RowRates",
+    "StepRate",
     "TokenStatistics",
     "UniformPolicy",
     "Vocabulary",

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import OptionError, ResumeError
-from .policies import Flags, Ids, Policy, Positions, Probabilities, per_row, water_fill
-from .rates import RateValue
+from .policies import IndependentPolicy, Positions, Probabilities, per_row, water_fill
+from .rows import Flags, Ids, RateValue
 
 Totals = Mapping[str, npt.NDArray[Any]]
 
@@ -40,7 +40,7 @@ class StatisticsSource(Protocol):
         """Begins a new window."""
 
 
-class AdaptivePolicy(Policy):
+class AdaptivePolicy(IndependentPolicy):
     """Selection in proportion to a weight per token id, renormalised in every row.
 
     A position is a target with probability rate x (eligible tokens of the row) x w / (sum of w over the row).

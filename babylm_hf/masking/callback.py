@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import safetensors.numpy
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ..errors import OptionError, ResumeError
 from .padding import EVALUATION_ID
+from .rows import MASK_RATE, MASKABLE, WEIGHTS
 
 if TYPE_CHECKING:
     from .collator import MaskingCollator
@@ -22,14 +23,16 @@ class MaskingCallback(TrainerCallback):
     """Tells the collator the pass before its loader starts, and moves an adaptive policy after each step.
 
     Rates and masks are exact with any number of workers. The weights of an adaptive policy are not: the loader makes
-    the next batch before a step is done, so the first micro-batch after an update still uses the weights before it, and
-    with worker processes the weights would never arrive, which is refused. `BabyLMTrainer` has neither limit.
+    the next batch before a step is done, so the first micro-batch after an update still uses the weights before it (and
+    a run resumed right after an update, the weights after it), and with worker processes the weights would never
+    arrive, which is refused. `BabyLMTrainer` has none of these limits.
     """
 
     def __init__(self, collator: MaskingCollator) -> None:
         self.collator = collator
         self._pass: int | None = None
         self._hook: Any = None
+        self._takes_rate = False
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -55,14 +58,23 @@ class MaskingCallback(TrainerCallback):
         self.collator.total_steps = state.max_steps
         self.collator.rate.validate(state.max_steps)
         self._pass = None
-        if self.collator.policy.needs_feedback:
-            self._hook = kwargs["model"].register_forward_pre_hook(self._remember, with_kwargs=True)
-            if state.global_step:
-                self._load(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        if self.collator.policy.needs_feedback or self.collator.rate.weighted:
+            model = kwargs["model"]
+            self._takes_rate = MASK_RATE in inspect.signature(model.forward).parameters
+            self._hook = model.register_forward_pre_hook(self._remember, with_kwargs=True)
+        if self.collator.policy.needs_feedback and state.global_step:
+            self._load(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
-    def _remember(self, module: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> None:
-        # A `compute_loss_func` is not given the inputs, and soft masking counts only what was shown as the mask token.
-        self.collator.loss_function().shown_ids = named.get("input_ids", positional[0] if positional else None)
+    def _remember(
+        self, module: Any, positional: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        # A `compute_loss_func` is not given the inputs: soft masking counts only what was shown as the mask token, and
+        # a weighted loss needs its weights, which are not for the model.
+        loss = self.collator.loss_function()
+        loss.shown_ids = named.get("input_ids", positional[0] if positional else None)
+        loss.weights = named.get(WEIGHTS)
+        theirs = {WEIGHTS, MASKABLE} | (set() if self._takes_rate else {MASK_RATE})
+        return positional, {name: value for name, value in named.items() if name not in theirs}
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -72,12 +84,21 @@ class MaskingCallback(TrainerCallback):
         self.collator.begin_pass(self._pass, state.global_step, args.gradient_accumulation_steps)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Lets the policy learn from the step."""
-        policy = self.collator.policy
+        """Lets the policy learn from the step.
+
+        Raises:
+            OptionError: the trainer does not use the loss that the weights of a diffusion objective are for.
+        """
+        policy, loss = self.collator.policy, self.collator.loss_function()
+        if self.collator.rate.weighted and not loss.used:
+            raise OptionError(
+                "the model's own loss knows nothing of the noise schedule's weights: give the trainer "
+                "compute_loss_func=collator.loss_function()"
+            )
         if policy.needs_feedback:
             step = state.global_step - 1
-            statistics = self.collator.loss_function().statistics_on(args.device)
-            policy.update(statistics, step, float(np.mean(self.collator.rate.at(step, self.collator.total_steps))))
+            statistics = loss.statistics_on(args.device)
+            policy.update(statistics, step, self.collator.rate.at(step, self.collator.total_steps))
 
     def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -115,3 +136,4 @@ class MaskingCallback(TrainerCallback):
         if self._hook is not None:
             self._hook.remove()
             self._hook = None
+            self.collator.loss_function().weights = None

@@ -8,21 +8,24 @@ of workers. The mask of a row is a function of (seed, pass, row number, rate, po
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import get_worker_info
 
 from ..errors import CorpusError, OptionError
+from .clock import PassClock
 from .corruption import Corruption
+from .loss_weights import Weighting, loss_weights
 from .padding import EVALUATION_ID, TRAINING_ID, Feature, example_ids, pad_features
-from .policies import Flags, Ids, MaskRows, Policy, UniformPolicy
-from .rates import Rate, RateValue
-from .vocabulary import Vocabulary
+from .policies import Policy, UniformPolicy
+from .rates import Rate, RowRates
+from .rows import PLACES, STEP_ROWS, WEIGHTS, Flags, Ids, MaskRows, RateValue
+from .statistics import TokenStatistics
+from .vocabulary import Vocabulary, checked_prior
 
 if TYPE_CHECKING:
     from .callback import MaskingCallback
@@ -30,35 +33,8 @@ if TYPE_CHECKING:
 
 EVALUATION_RATE = 0.15
 _MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-_KNOWN = {*_MODEL_INPUTS, TRAINING_ID, EVALUATION_ID, "labels"}
+_KNOWN = {*_MODEL_INPUTS, TRAINING_ID, EVALUATION_ID, PLACES, STEP_ROWS, "labels"}
 _NOT_TARGETS = -100
-
-
-@dataclass
-class PassClock:
-    """Which optimizer step the next batch belongs to, when a loader calls the collator.
-
-    A loader hands batch i to worker i mod W, so each worker knows the batch by counting its own calls. That is exact
-    under any prefetching, where a number written from outside would come late or never.
-
-    Attributes:
-        pass_index: 0-based pass.
-        first_step: optimizer steps done when the pass, or the rest of it after a resume, began.
-        accumulation: micro-batches in a step.
-        calls: batches made so far by this copy of the collator.
-    """
-
-    pass_index: int
-    first_step: int
-    accumulation: int
-    calls: int = 0
-
-    def next_step(self) -> int:
-        """The optimizer step of the batch that is being made; counts it."""
-        worker = get_worker_info()
-        batch = self.calls if worker is None else self.calls * worker.num_workers + worker.id
-        self.calls += 1
-        return self.first_step + batch // self.accumulation
 
 
 class MaskingCollator:
@@ -72,7 +48,18 @@ class MaskingCollator:
         seed: of all masks.
         reference: the published code's eligibility: special tokens are maskable, only padding is not.
         pad_to_multiple_of: for `pad`.
-        total_steps: optimizer steps of the run, for a rate that needs it; `callback()` sets it.
+        total_steps: optimizer steps of the run, for a rate or policy that needs it; `callback()` sets it.
+        prior: a weight for every token id, `[V]`, not negative, by which its chances under any policy are multiplied;
+            the number of targets stays what the rate says. Those of weight 0 are never targets.
+        weighting: for a rate with loss weights, one weight a row ("sequence", as published), or each target's own
+            ("token"), which is exact where a policy's probabilities are not proportional to the rate.
+
+    Raises:
+        OptionError: an option cannot work, or the tokenizer has no mask token.
+    """
+
+    shows_realised_rate = False
+    """Whether a model that is told its mask rate is told the share of targets (the published code) or what was drawn.
     """
 
     def __init__(
@@ -86,6 +73,8 @@ class MaskingCollator:
         reference: bool = False,
         pad_to_multiple_of: int | None = None,
         total_steps: int | None = None,
+        prior: npt.ArrayLike | None = None,
+        weighting: Weighting = "sequence",
     ) -> None:
         self.vocabulary = Vocabulary.of(tokenizer)
         self.rate = rate
@@ -97,6 +86,11 @@ class MaskingCollator:
         self.reference = reference
         self.pad_to_multiple_of = pad_to_multiple_of
         self.total_steps = total_steps
+        if weighting not in ("sequence", "token"):
+            raise OptionError(f"--loss_weighting {weighting!r} is unknown; choose sequence or token")
+        self.weighting = weighting
+        if prior is not None:
+            policy.prior = checked_prior(prior, self.vocabulary)
         self.clock: PassClock | None = None
         self.tally = {"maskable": 0, "targets": 0}
         self._maskable = self.vocabulary.ordinary()
@@ -109,6 +103,15 @@ class MaskingCollator:
     def __getstate__(self) -> dict[str, Any]:
         # Statistics live where the loss is computed; a worker has no use for them.
         return {**self.__dict__, "_feedback": None, "_callback": None}
+
+    @property
+    def total_steps(self) -> int | None:
+        """Optimizer steps of the run, where known; the policy is told too."""
+        return self.policy.total_steps
+
+    @total_steps.setter
+    def total_steps(self, steps: int | None) -> None:
+        self.policy.total_steps = steps
 
     # ---- the two halves
 
@@ -142,22 +145,30 @@ class MaskingCollator:
         """A masked batch; the caller's is not changed.
 
         Args:
-            batch: `input_ids` int64 `[n, L]`, `example_id` int64 `[n]` and perhaps `attention_mask`, tensors or arrays.
+            batch: `input_ids` int64 `[n, L]`, `example_id` int64 `[n]` and perhaps `attention_mask`, `word_starts`
+                `[n, L]`, `places` `[n]` and the number `step_rows` (of the step's global batch); tensors or arrays.
             pass_index: 0-based pass through the corpus.
             step: 0-based optimizer step, for the rate.
             total_steps: optimizer steps of the run; default the collator's own.
             rate: instead of the collator's rate at this step; one number, or one a row `[n]`.
 
         Returns:
-            `input_ids` (corrupted), `labels` (-100 where there is no target) and the batch's other model inputs.
+            `input_ids` (corrupted), `labels` (-100 where there is no target) and the batch's other model inputs. For a
+            rate with loss weights also `loss_weights` float32 `[n, L]` (0 where there is no target), `maskable` int64
+            `[n]` (tokens that could have been targets: the weighted sum is divided by them) and `mask_rate` float32
+            `[n]`, for a model that is told the time.
         """
-        if rate is None:
-            rate = self.rate.at(step, self.total_steps if total_steps is None else total_steps)
-        rows = self._rows(batch, TRAINING_ID, self.seed, pass_index, step)
-        selected = self.policy.select(rows, rate)
+        rows = self.rows_of(batch, pass_index=pass_index, step=step, total_steps=total_steps)
+        drawn = self.rate.draw(rows) if rate is None else RowRates(rate)
+        selected = self.policy.select(rows, drawn.rate)
         self.tally["maskable"] += int(np.count_nonzero(rows.eligible))
         self.tally["targets"] += int(np.count_nonzero(selected))
-        return self._masked(batch, rows, selected, self.corruption)
+        masked = self._masked(batch, rows, selected, self.corruption)
+        if drawn.weight is None:
+            return masked
+        made = loss_weights(self.policy, rows, drawn, selected, self.weighting, self.shows_realised_rate)
+        device = masked["labels"].device
+        return masked | {name: torch.from_numpy(values).to(device) for name, values in made.items()}
 
     def mask_for_evaluation(
         self, batch: Mapping[str, Any], *, rate: float = EVALUATION_RATE, seed: int = 0
@@ -174,11 +185,35 @@ class MaskingCollator:
         plain = Corruption(self.vocabulary.mask_id, random_ids=self.corruption.random_ids)
         return self._masked(batch, rows, UniformPolicy(self.reference).select(rows, rate), plain)
 
+    def rows_of(
+        self, batch: Mapping[str, Any], *, pass_index: int, step: int, total_steps: int | None = None
+    ) -> MaskRows:
+        """What the rate and the policy are told of a batch; arguments as for `mask`."""
+        steps = self.total_steps if total_steps is None else total_steps
+        return self._rows(batch, TRAINING_ID, self.seed, pass_index, step, total_steps=steps)
+
     def _rows(
-        self, batch: Mapping[str, Any], key: str, seed: int, pass_index: int, step: int, prefix: str = ""
+        self,
+        batch: Mapping[str, Any],
+        key: str,
+        seed: int,
+        pass_index: int,
+        step: int,
+        prefix: str = "",
+        total_steps: int | None = None,
     ) -> MaskRows:
         if key not in batch:
             raise OptionError(f"the batch has no {key!r}, the number of each row in its corpus; masks are keyed by it")
+        ids, eligible = _array(batch["input_ids"]), self._eligible(batch)
+        extras = {name: _array(values) for name, values in batch.items() if name not in _KNOWN and _is_array(values)}
+        places = _array(batch[PLACES]) if PLACES in batch else None
+        step_rows = int(batch[STEP_ROWS]) if STEP_ROWS in batch else None
+        return MaskRows(
+            ids, eligible, _array(batch[key]), seed, pass_index, step, prefix, extras, total_steps, places, step_rows
+        )
+
+    def _eligible(self, batch: Mapping[str, Any]) -> Flags:
+        """The tokens that may be targets, bool `[n, L]`."""
         ids = _array(batch["input_ids"])
         try:
             eligible = self._maskable[ids]
@@ -189,8 +224,7 @@ class MaskingCollator:
             ) from None
         if "attention_mask" in batch and not self.reference:
             np.logical_and(eligible, _array(batch["attention_mask"]), out=eligible)
-        extras = {name: _array(values) for name, values in batch.items() if name not in _KNOWN and _is_array(values)}
-        return MaskRows(ids, eligible, _array(batch[key]), seed, pass_index, step, prefix, extras)
+        return eligible
 
     def _masked(
         self, batch: Mapping[str, Any], rows: MaskRows, selected: Flags, corruption: Corruption
@@ -213,6 +247,9 @@ class MaskingCollator:
         """`pad`, then `mask` for the pass and step that `callback()` keeps; fixed masks for examples with
         `evaluation_id`.
 
+        With loss weights the `labels` name every maskable token, as a plain Trainer divides by the number of labels;
+        `loss_weights` above 0 say which of them are targets, and `loss_function()` knows that.
+
         Raises:
             OptionError: the Trainer does not have the callback, or the examples have no number.
         """
@@ -225,8 +262,10 @@ class MaskingCollator:
                 "add its callback to the trainer, trainer.add_callback(collator.callback()), or in a loop of your own "
                 "call collator.begin_pass(...)"
             )
-        step = self.clock.next_step()
-        return self.mask(batch, pass_index=self.clock.pass_index, step=step)
+        masked = self.mask(batch, pass_index=self.clock.pass_index, step=self.clock.next_step())
+        if WEIGHTS in masked:
+            masked["labels"] = torch.where(torch.from_numpy(self._eligible(batch)), batch["input_ids"], _NOT_TARGETS)
+        return masked
 
     def begin_pass(self, pass_index: int, first_step: int = 0, accumulation: int = 1) -> None:
         """Must be called before a loader that has this collator starts a pass; `callback()` does so.
@@ -254,6 +293,11 @@ class MaskingCollator:
             self._feedback = MaskedLoss(self)
         return self._feedback
 
+    def new_statistics(self, device: torch.device | str = "cpu") -> TokenStatistics:
+        """Empty statistics of the kind that the policy learns from."""
+        policy = self.policy
+        return TokenStatistics(self.vocabulary.size, device, policy.positions, policy.needs_targets)
+
     # ---- reports
 
     def drain(self) -> dict[str, float]:
@@ -268,12 +312,15 @@ class MaskingCollator:
 
     def describe(self) -> dict[str, Any]:
         """The method and its parameters in JSON's types, for the run record and for comparison at a resume."""
+        prior = self.policy.prior
         return {
             "rate": self.rate.describe(),
             "policy": self.policy.describe(),
             "corruption": self.corruption.describe(),
             "seed": self.seed,
             "reference_behaviour": self.reference,
+            **({"loss_weighting": self.weighting} if self.rate.weighted else {}),
+            **({} if prior is None else {"prior": hashlib.sha256(prior.tobytes()).hexdigest()}),
         }
 
 

@@ -25,6 +25,8 @@ class MaskedLoss:
         self._collator = collator
         self.statistics: TokenStatistics | None = None
         self.shown_ids: torch.Tensor | None = None
+        self.weights: torch.Tensor | None = None
+        self.used = False
 
     def __call__(
         self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
@@ -33,12 +35,17 @@ class MaskedLoss:
 
         Args:
             outputs: of the model, with `logits` `[n, L, V]`.
-            labels: int64 `[n, L]`, -100 where there is no target.
-            num_items_in_batch: targets of the optimizer step over all micro-batches and processes; default those given
+            labels: int64 `[n, L]`, -100 where there is no target; with loss weights, where a token is not maskable.
+            num_items_in_batch: labels of the optimizer step over all micro-batches and processes; default those given
                 here.
         """
+        self.used = True
         logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
-        places = labels.reshape(-1).ne(-100).nonzero().squeeze(1)
+        labelled = labels.reshape(-1).ne(-100)
+        weights = None if self.weights is None else self.weights.reshape(-1)
+        # A target whose weight is 0 costs nothing, so it need not be told from a token that is none.
+        places = (labelled if weights is None else weights.ne(0)).nonzero().squeeze(1)
+        count = labelled.sum() if num_items_in_batch is None else num_items_in_batch
         if not len(places):
             # Still part of the graph, so that a process without targets takes part in the gradient exchange.
             return logits.sum() * 0.0
@@ -47,7 +54,9 @@ class MaskedLoss:
         losses = functional.cross_entropy(chosen, targets, reduction="none")
         if torch.is_grad_enabled() and self._collator.policy.needs_feedback:
             self._observe(chosen, targets, losses, places)
-        return losses.sum() / (len(places) if num_items_in_batch is None else num_items_in_batch)
+        if weights is not None:
+            losses = losses * weights[places]
+        return losses.sum() / count
 
     def _observe(self, logits: torch.Tensor, targets: torch.Tensor, losses: torch.Tensor, places: torch.Tensor) -> None:
         is_mask = None
@@ -63,6 +72,5 @@ class MaskedLoss:
     def statistics_on(self, device: torch.device | str) -> TokenStatistics:
         """The statistics of the run, made on this device when first asked for."""
         if self.statistics is None:
-            positions = self._collator.policy.positions
-            self.statistics = TokenStatistics(self._collator.vocabulary.size, device, positions)
+            self.statistics = self._collator.new_statistics(device)
         return self.statistics

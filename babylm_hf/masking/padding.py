@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from ..errors import OptionError
+from .rows import WORD_STARTS
 
 Feature = Mapping[str, Any]
 
@@ -26,13 +27,13 @@ def pad_features(
     Rows are always padded on the right: a token's random number goes by its position, which padding must not shift.
 
     Args:
-        features: examples with `input_ids`; with `attention_mask` and `token_type_ids` or without; other keys are left
-            out.
+        features: examples with `input_ids`; with `attention_mask`, `token_type_ids` and `word_starts` or without; other
+            keys are left out.
         pad_id: fills `input_ids`.
         multiple: pad to a multiple of this many tokens.
 
     Returns:
-        `input_ids`, `attention_mask` and perhaps `token_type_ids`, int64 `[n, L]`.
+        `input_ids`, `attention_mask` and perhaps `token_type_ids` and `word_starts`, int64 `[n, L]`.
     """
     rows = [feature["input_ids"] for feature in features]
     lengths = [len(row) for row in rows]
@@ -46,8 +47,9 @@ def pad_features(
         arrays["attention_mask"] = np.ones((len(rows), width), np.int64)
     else:
         arrays["attention_mask"] = (np.arange(width) < np.array(lengths)[:, None]).astype(np.int64)
-    if all("token_type_ids" in feature for feature in features):
-        arrays["token_type_ids"] = _filled([f["token_type_ids"] for f in features], lengths, width, 0)
+    for name in ("token_type_ids", WORD_STARTS):
+        if all(name in feature for feature in features):
+            arrays[name] = _filled([f[name] for f in features], lengths, width, 0)
     return arrays
 
 

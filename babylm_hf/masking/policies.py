@@ -1,55 +1,27 @@
 """Policies: which of the maskable tokens become targets.
 
-A policy turns ids into selection probabilities. `select` makes a choice of them by independent draws; a method that
-chooses otherwise (an exact number, whole words, spans) overrides `select` and finds in `MaskRows` whatever it needs.
+A policy chooses targets in `select`. Most choose each token by itself with a probability (`IndependentPolicy`), so that
+the number of targets varies; those of `babylm_hf.masking.budget` choose an exact number in every row.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from .random import Keys, below, bits, row_keys
-from .rates import RateValue
+from .random import Keys, below, bits
+from .rows import Flags, Floats, Ids, MaskRows, RateValue
 
-Ids = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-Probabilities = npt.NDArray[np.float64]
+Probabilities = Floats
 Positions = Literal["all", "mask"]
 
-
-@dataclass(frozen=True)
-class MaskRows:
-    """The rows to be masked and everything that may decide their masks.
-
-    Attributes:
-        input_ids: int64 `[n, L]`.
-        eligible: tokens that may be targets, bool `[n, L]`.
-        example_id: number of each row in the corpus, int64 `[n]`.
-        seed: of the run.
-        pass_index: 0-based pass through the corpus.
-        step: 0-based optimizer step.
-        prefix: put before the names of random streams; "evaluation." for evaluation masks.
-        extras: further arrays by name, first axis `n` (word starts, the row's place in the global batch, ...).
-    """
-
-    input_ids: Ids
-    eligible: Flags
-    example_id: Ids
-    seed: int
-    pass_index: int
-    step: int
-    prefix: str = ""
-    extras: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-
-    def keys(self, stream: str) -> Keys:
-        """The rows' keys in a random stream, uint64 `[n]`."""
-        return row_keys(self.seed, self.prefix + stream, self.pass_index, self.example_id)
+INCLUSION_DRAWS = 4096
+"""Draws from which an inclusion probability is estimated where there is no formula: standard error below .008."""
 
 
 class Policy(ABC):
@@ -58,32 +30,56 @@ class Policy(ABC):
     needs_feedback = False
     """Whether the policy learns from the model's predictions; then `update` must be called after every step."""
 
+    needs_targets = False
+    """Whether that feedback must hold every target of the step with its loss, and not only sums by token id."""
+
     positions: Positions = "all"
     """Which targets its feedback counts: all, or only those the model saw as the mask token."""
+
+    total_steps: int | None = None
+    """Optimizer steps of the run, for a policy that changes with its progress; the collator sets it."""
+
+    prior: Floats | None = None
+    """A weight for every token id, float64 `[V]`, by which its chances are multiplied; the collator sets it."""
 
     clipped = 0
     """Positions, since last set to 0, whose probability would have been more than 1."""
 
     @abstractmethod
-    def probabilities(self, input_ids: Ids, eligible: Flags, rate: RateValue) -> Probabilities:
-        """The probability of each token to become a target.
+    def select(self, rows: MaskRows, rate: RateValue) -> Flags:
+        """The targets.
 
         Args:
-            input_ids: int64 `[n, L]`.
-            eligible: bool `[n, L]`; the probability is 0 elsewhere.
+            rows: what is to be masked.
             rate: the mask rate, one number or one a row `[n]`.
 
         Returns:
-            float64 `[n, L]`.
+            bool `[n, L]`, true only where `rows.eligible`.
         """
 
-    def select(self, rows: MaskRows, rate: RateValue) -> Flags:
-        """The targets, bool `[n, L]`: independent draws with `probabilities`."""
-        wanted = self.probabilities(rows.input_ids, rows.eligible, rate)
-        return below(bits(rows.keys("selection"), rows.input_ids.shape[1]), wanted)
+    def inclusion(self, rows: MaskRows, rate: RateValue, draws: int = INCLUSION_DRAWS) -> Probabilities:
+        """The probability of each token to become a target, float64 `[n, L]`.
+
+        Estimated from `draws` selections where the policy has no formula for it.
+        """
+        total = np.zeros(rows.input_ids.shape)
+        for draw in range(draws):
+            total += self.select(replace(rows, prefix=f"{rows.prefix}inclusion.{draw}."), rate)
+        return total / draws
+
+    def log_slope(self, rows: MaskRows, rate: RateValue) -> Floats | None:
+        """How fast each token's probability grows with the row's rate, relative to itself: (dq/dm) / q, `[n, L]`.
+
+        None where all of a row's probabilities are proportional to its rate m, so that it is 1 / m.
+        """
+        return None
 
     def update(self, statistics: Any, step: int, rate: float) -> bool:
-        """Called when optimizer step `step` (0-based) is done; returns whether the policy changed."""
+        """Called when optimizer step `step` (0-based) is done.
+
+        Returns:
+            Whether there is news for the log; a policy that learns at every step has some only now and then.
+        """
         return False
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
@@ -102,7 +98,41 @@ class Policy(ABC):
         """The policy and its parameters in JSON's types, for the run record."""
 
 
-class UniformPolicy(Policy):
+class IndependentPolicy(Policy):
+    """A policy that chooses every token by itself, with a probability of its own."""
+
+    @abstractmethod
+    def probabilities(self, input_ids: Ids, eligible: Flags, rate: RateValue) -> Probabilities:
+        """The probability of each token to become a target, before any prior.
+
+        Args:
+            input_ids: int64 `[n, L]`.
+            eligible: bool `[n, L]`; the probability is 0 elsewhere.
+            rate: the mask rate, one number or one a row `[n]`.
+
+        Returns:
+            float64 `[n, L]`; more than 1 counts as 1.
+        """
+
+    def wanted(self, rows: MaskRows, rate: RateValue) -> Probabilities:
+        """`probabilities` of these rows, tilted by the prior."""
+        wanted = self.probabilities(rows.input_ids, rows.eligible, rate)
+        return wanted if self.prior is None else tilted(wanted, self.prior[rows.input_ids])
+
+    def select(self, rows: MaskRows, rate: RateValue) -> Flags:
+        """The targets, bool `[n, L]`: independent draws with `wanted`."""
+        return below(self.numbers(rows), self.wanted(rows, rate))
+
+    def numbers(self, rows: MaskRows) -> Keys:
+        """The random number that decides each token, uint64 `[n, L]`."""
+        return bits(rows.keys("selection"), rows.length)
+
+    def inclusion(self, rows: MaskRows, rate: RateValue, draws: int = 0) -> Probabilities:
+        """The probability of each token to become a target, exact."""
+        return np.minimum(self.wanted(rows, rate), 1.0)
+
+
+class UniformPolicy(IndependentPolicy):
     """Every eligible token with the same probability.
 
     Args:
@@ -122,9 +152,9 @@ class UniformPolicy(Policy):
 
     def select(self, rows: MaskRows, rate: RateValue) -> Flags:
         """The same choice as by `probabilities`, without making them."""
-        if self.reference or np.ndim(rate):
+        if self.reference or np.ndim(rate) or self.prior is not None:
             return super().select(rows, rate)
-        return below(bits(rows.keys("selection"), rows.input_ids.shape[1]), rate) & rows.eligible
+        return below(self.numbers(rows), rate) & rows.eligible
 
     def describe(self) -> dict[str, Any]:
         """Name and profile."""
@@ -165,3 +195,20 @@ def water_fill(wanted: Probabilities, weights: Probabilities, budget: Probabilit
         full |= more
     wanted[rows] = np.where(full, 1.0, level)
     return int(full.sum())
+
+
+def tilted(wanted: Probabilities, factors: Floats) -> Probabilities:
+    """Probabilities times factors, scaled so that each row still sums to what it did, none above 1.
+
+    A row whose every factor is 0 where anything was wanted selects nothing.
+
+    Args:
+        wanted: float64 `[n, L]`.
+        factors: not negative, float64 `[n, L]`.
+    """
+    budget = np.minimum(wanted, 1.0).sum(axis=1)
+    weights = wanted * factors
+    total = weights.sum(axis=1)
+    result = weights * np.divide(budget, total, out=np.zeros_like(total), where=total > 0)[:, None]
+    water_fill(result, weights, budget)
+    return result

@@ -28,13 +28,21 @@ class TokenStatistics:
         vocab_size: number of ids.
         device: where the counts live.
         positions: count "all" targets, or only those the model saw as the "mask" token.
+        keep_targets: also keep every target with its loss until the next reset, for a policy that compares the losses
+            of one step.
     """
 
     def __init__(
-        self, vocab_size: int, device: torch.device | str = "cpu", positions: Literal["all", "mask"] = "all"
+        self,
+        vocab_size: int,
+        device: torch.device | str = "cpu",
+        positions: Literal["all", "mask"] = "all",
+        keep_targets: bool = False,
     ) -> None:
         self.positions = positions
         self.vocab_size = vocab_size
+        self.keep_targets = keep_targets
+        self._kept: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._sums = torch.zeros(3, vocab_size, dtype=torch.int64, device=device)
 
     @torch.no_grad()
@@ -59,10 +67,32 @@ class TokenStatistics:
         units = torch.nan_to_num(loss.float(), 0.0, 0.0, 0.0).clamp(0, _LARGEST) * _UNIT
         for place, values in enumerate((weight * correct.to(torch.int64), weight, weight * units.to(torch.int64))):
             self._sums[place].index_add_(0, target_ids, values)
+        if self.keep_targets:
+            # Targets that do not count get an id that none has; picking them out would wait for the device.
+            self._kept.append((torch.where(counted, target_ids, -1), loss.detach().float()))
 
     def reset(self) -> None:
         """Begins a new window."""
         self._sums.zero_()
+        self._kept.clear()
+
+    def targets(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Every target since the last reset over all processes: ids `[m]` and losses in nats `[m]`.
+
+        They are in the order of ids and losses, so that no split into micro-batches and processes can be told from it.
+        Every process must call it.
+        """
+        if not self.keep_targets:
+            raise ValueError("these statistics keep no targets; make them with collator.new_statistics()")
+        device = self._sums.device
+        ids, losses = (
+            _gathered(torch.cat([torch.empty(0, dtype=dtype, device=device), *(pair[place] for pair in self._kept)]))
+            for place, dtype in enumerate((torch.int64, torch.float32))
+        )
+        counted = ids >= 0
+        ids, losses = ids[counted], losses[counted]
+        order = np.lexsort((losses, ids))
+        return ids[order], losses[order].astype(np.float64)
 
     def numpy(self) -> dict[str, npt.NDArray[Any]]:
         """The sums of this process: `correct`, `wrong`, `count` int64 `[V]` and `loss` float64 `[V]` in nats."""
@@ -103,6 +133,21 @@ class TokenStatistics:
 
 def _several_processes() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _gathered(values: torch.Tensor) -> npt.NDArray[Any]:
+    """The values `[m]` of all processes one after the other; -1 may be among them."""
+    if not _several_processes():
+        return values.cpu().numpy()
+    world = torch.distributed.get_world_size()
+    size = torch.tensor([len(values)], device=values.device)
+    sizes = [torch.zeros_like(size) for _ in range(world)]
+    torch.distributed.all_gather(sizes, size)
+    filled = torch.full((int(max(sizes)),), -1, dtype=values.dtype, device=values.device)
+    filled[: len(values)] = values
+    parts = [torch.empty_like(filled) for _ in range(world)]
+    torch.distributed.all_gather(parts, filled)
+    return torch.cat(parts).cpu().numpy()
 
 
 def _named(sums: torch.Tensor) -> dict[str, npt.NDArray[Any]]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import OptionError
+from .rows import Floats
 
 
 @dataclass(frozen=True)
@@ -52,3 +53,33 @@ class Vocabulary:
         table = np.ones(self.size, bool)
         table[list(self.special_ids)] = False
         return table
+
+    def checked_counts(self, counts: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """A corpus's token counts, int64 `[size]`.
+
+        Raises:
+            OptionError: they are of another vocabulary.
+        """
+        values = np.asarray(counts, np.int64)
+        if values.shape != (self.size,):
+            raise OptionError(
+                f"the token counts are for {values.size} ids, but the tokenizer has {self.size}; count the corpus with "
+                "the tokenizer of the run"
+            )
+        return values
+
+
+def checked_prior(prior: npt.ArrayLike, vocabulary: Vocabulary) -> Floats:
+    """A user's weights for the token ids, float64 `[V]`.
+
+    Raises:
+        OptionError: not one finite number a token id, one is negative, or no ordinary token has a positive one.
+    """
+    weights = np.array(prior, np.float64)
+    fits = weights.shape == (vocabulary.size,) and np.isfinite(weights).all() and (weights >= 0).all()
+    if not fits or not weights[vocabulary.ordinary()].any():
+        raise OptionError(
+            f"--mask_prior must be {vocabulary.size} numbers, one a token id, none negative and not all 0; "
+            f"it has shape {weights.shape}"
+        )
+    return weights

@@ -213,6 +213,17 @@ def test_arrays_are_as_good_as_tensors():
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
+def test_word_starts_are_padded_too():
+    features = [
+        {"input_ids": [1, 7, 8, 2], "word_starts": [0, 1, 0, 0], "example_id": 3},
+        {"input_ids": [1, 9], "word_starts": [0, 1], "example_id": 5},
+    ]
+    batch = DataCollatorForDecayingMasking(VOCABULARY).pad(features)
+    assert batch["word_starts"].tolist() == [[0, 1, 0, 0], [0, 1, 0, 0]]
+    masked = DataCollatorForDecayingMasking(VOCABULARY).mask(batch, pass_index=0, step=0, total_steps=1)
+    assert set(masked) == {"input_ids", "attention_mask", "labels"}
+
+
 def test_a_policy_finds_what_else_is_in_the_batch():
     class WordStarts(Policy):
         """Selects what the batch says."""

@@ -90,3 +90,26 @@ def test_reset_and_state():
         assert np.array_equal(values, statistics.numpy()[name])
     with pytest.raises(ResumeError, match="50 ids"):
         TokenStatistics(51).load_state(kept)
+
+
+def test_targets_are_kept_until_the_reset_in_an_order_of_their_own():
+    ids, correct, loss, is_mask = draws()
+    loss[3] = float("nan")
+    for positions in ("all", "mask"):
+        whole, parts = (TokenStatistics(50, positions=positions, keep_targets=True) for _ in range(2))
+        whole.observe(ids, correct, loss, is_mask)
+        order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(1))
+        for part in order.split(317):
+            parts.observe(ids[part], correct[part], loss[part], is_mask[part])
+        found, losses = whole.targets()
+        again, same = parts.targets()
+        assert np.array_equal(found, again)
+        assert np.array_equal(losses, same)
+        counted = torch.isfinite(loss) & (is_mask | torch.tensor(positions == "all"))
+        assert len(found) == int(counted.sum())
+        assert np.array_equal(np.bincount(found, minlength=50), whole.numpy()["count"])
+        assert losses.sum() == pytest.approx(loss[counted].double().sum().item())
+        parts.reset()
+        assert len(parts.targets()[0]) == 0
+    with pytest.raises(ValueError, match="new_statistics"):
+        TokenStatistics(50).targets()
