@@ -6,9 +6,11 @@ from .adaptive import AdaptivePolicy
 from .collator import MaskingCollator, evaluation_masks
 from .collators import DataCollatorForDecayingMasking, DataCollatorForDynamicMasking
 from .corruption import Corruption
+from .noise import NoiseRate, make_noise
 from .policies import IndependentPolicy, Policy, UniformPolicy
 from .rates import ConstantRate, CosineDecayRate, LinearDecayRate, Rate, RowRates, StepRate, make_rate
 from .rows import MaskRows
+from .schedules import NoiseSchedule
 from .statistics import TokenStatistics
 from .vocabulary import Vocabulary
 
@@ -23,6 +25,8 @@ __all__ = [
     "LinearDecayRate",
     "MaskRows",
     "MaskingCollator",
+    "NoiseRate",
+    "NoiseSchedule",
     "Policy",
     "Rate",
     "RowRates",
@@ -31,5 +35,6 @@ __all__ = [
     "UniformPolicy",
     "Vocabulary",
     "evaluation_masks",
+    "make_noise",
     "make_rate",
 ]
