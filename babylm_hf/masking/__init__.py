@@ -6,6 +6,8 @@ from .adaptive import AdaptivePolicy
 from .collator import MaskingCollator, evaluation_masks
 from .collators import DataCollatorForDecayingMasking, DataCollatorForDynamicMasking
 from .corruption import Corruption
+from .diffusion_collators import DataCollatorForDiffusionMasking, DataCollatorForFrequencyMasking
+from .frequency import FrequencyPolicy
 from .noise import NoiseRate, make_noise
 from .policies import IndependentPolicy, Policy, UniformPolicy
 from .rates import ConstantRate, CosineDecayRate, LinearDecayRate, Rate, RowRates, StepRate, make_rate
@@ -20,7 +22,10 @@ __all__ = [
     "Corruption",
     "CosineDecayRate",
     "DataCollatorForDecayingMasking",
+    "DataCollatorForDiffusionMasking",
     "DataCollatorForDynamicMasking",
+    "DataCollatorForFrequencyMasking",
+    "FrequencyPolicy",
     "IndependentPolicy",
     "LinearDecayRate",
     "MaskRows",
