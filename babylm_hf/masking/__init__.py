@@ -15,6 +15,8 @@ from .rows import MaskRows
 from .schedules import NoiseSchedule
 from .statistics import TokenStatistics
 from .vocabulary import Vocabulary
+from .word_policies import SpanPolicy, WholeWordPolicy
+from .words import WordBoundaries
 
 __all__ = [
     "AdaptivePolicy",
@@ -35,10 +37,13 @@ __all__ = [
     "Policy",
     "Rate",
     "RowRates",
+    "SpanPolicy",
     "StepRate",
     "TokenStatistics",
     "UniformPolicy",
     "Vocabulary",
+    "WholeWordPolicy",
+    "WordBoundaries",
     "evaluation_masks",
     "make_noise",
     "make_rate",
