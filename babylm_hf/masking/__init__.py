@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 from .adaptive import AdaptivePolicy
+from .budget import BudgetPolicy, ExactPolicy, Stage
 from .collator import MaskingCollator, evaluation_masks
 from .collators import DataCollatorForDecayingMasking, DataCollatorForDynamicMasking
+from .controls import FrequencyBandPolicy, RandomSketchPolicy
 from .corruption import Corruption
+from .counting import SketchShape
 from .diffusion_collators import DataCollatorForDiffusionMasking, DataCollatorForFrequencyMasking
+from .features import TokenFeatures
 from .frequency import FrequencyPolicy
+from .guided import AccuracyMorphPolicy
+from .guided_collator import DataCollatorForGuidedMasking
+from .guided_siblings import CmsMorphPolicy, EntityAccuracyMorphPolicy
+from .heavy_hitters import SpaceSaving
+from .hhm import HeavyHitterPolicy
 from .noise import NoiseRate, make_noise
 from .policies import IndependentPolicy, Policy, UniformPolicy
 from .rates import ConstantRate, CosineDecayRate, LinearDecayRate, Rate, RowRates, StepRate, make_rate
 from .rows import MaskRows
 from .schedules import NoiseSchedule
+from .sketch import CountMinSketch
 from .statistics import TokenStatistics
 from .vocabulary import Vocabulary
 from .word_policies import SpanPolicy, WholeWordPolicy
 from .words import WordBoundaries
 
 __all__ = [
+    "AccuracyMorphPolicy",
     "AdaptivePolicy",
+    "BudgetPolicy",
+    "CmsMorphPolicy",
     "ConstantRate",
     "Corruption",
     "CosineDecayRate",
+    "CountMinSketch",
     "DataCollatorForDecayingMasking",
     "DataCollatorForDiffusionMasking",
     "DataCollatorForDynamicMasking",
     "DataCollatorForFrequencyMasking",
+    "DataCollatorForGuidedMasking",
+    "EntityAccuracyMorphPolicy",
+    "ExactPolicy",
+    "FrequencyBandPolicy",
     "FrequencyPolicy",
+    "HeavyHitterPolicy",
     "IndependentPolicy",
     "LinearDecayRate",
     "MaskRows",
@@ -35,10 +54,15 @@ __all__ = [
     "NoiseRate",
     "NoiseSchedule",
     "Policy",
+    "RandomSketchPolicy",
     "Rate",
     "RowRates",
+    "SketchShape",
+    "SpaceSaving",
     "SpanPolicy",
+    "Stage",
     "StepRate",
+    "TokenFeatures",
     "TokenStatistics",
     "UniformPolicy",
     "Vocabulary",
