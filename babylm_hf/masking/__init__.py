@@ -17,6 +17,7 @@ from .guided_collator import DataCollatorForGuidedMasking
 from .guided_siblings import CmsMorphPolicy, EntityAccuracyMorphPolicy
 from .heavy_hitters import SpaceSaving
 from .hhm import HeavyHitterPolicy
+from .inspection import TokenMask, mask_probabilities, sentence_probabilities
 from .noise import NoiseRate, make_noise
 from .policies import IndependentPolicy, Policy, UniformPolicy
 from .rates import ConstantRate, CosineDecayRate, LinearDecayRate, Rate, RowRates, StepRate, make_rate
@@ -63,6 +64,7 @@ __all__ = [
     "Stage",
     "StepRate",
     "TokenFeatures",
+    "TokenMask",
     "TokenStatistics",
     "UniformPolicy",
     "Vocabulary",
@@ -71,4 +73,6 @@ __all__ = [
     "evaluation_masks",
     "make_noise",
     "make_rate",
+    "mask_probabilities",
+    "sentence_probabilities",
 ]
