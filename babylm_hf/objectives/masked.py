@@ -50,6 +50,16 @@ def to_targets(batch: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "target_index": index, "target_ids": labels[index]}
 
 
+def _rounded(count: int) -> int:
+    """`count` rounded up by at most an eighth, so that a run meets a few dozen numbers of targets and not hundreds.
+
+    CPU kernels are prepared and kept for every shape (some megabytes each, without end), and a compiled model would be
+    compiled anew.
+    """
+    quantum = max(8, 1 << max(0, count.bit_length() - 4))
+    return -(-count // quantum) * quantum
+
+
 class MaskedObjective:
     """Losses at the targets of a masked batch, the vocabulary computed only there where the model allows it."""
 
@@ -75,6 +85,8 @@ class MaskedObjective:
         """
         inputs = dict(inputs)
         index, target_ids = inputs.pop("target_index"), inputs.pop("target_ids")
-        logits = self.selector.logits(inputs, index, forward)
+        count = len(target_ids)
+        filled = F.pad(index, (0, _rounded(count) - count))  # position 0 again: computed, and left out of the loss
+        logits = self.selector.logits(inputs, filled, forward)[:count]
         losses = F.cross_entropy(logits.float(), target_ids, reduction="none")
         return TargetLosses(losses, target_ids, logits)

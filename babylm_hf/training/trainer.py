@@ -1,17 +1,15 @@
 """The Trainer that follows a plan.
 
-It differs from the stock one in five places, each a public or a small and well-known seam:
+It differs from the stock one in four places, each a public seam; saving and resuming are in `resumable`:
 
 1. `get_train_dataloader` gives the loader of the plan: rows, lengths and passes are decided before the first step.
 2. `get_batch_samples` masks the micro-batches of a step in this process as they are consumed, and counts their targets.
 3. `compute_loss` divides the summed loss by the count over the whole step, all micro-batches and processes.
-4. `_save_checkpoint` adds the sidecars (mask weights, statistics, identity of the run), and renames what is whole.
-5. `evaluate` measures held-out text with masks that never change.
+4. `evaluate` measures held-out text with masks that never change.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, Trainer
+from transformers import PreTrainedModel
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from transformers.trainer_utils import rotate_checkpoints
 
 from ..errors import OptionError
 from ..evaluation.held_out import held_out_loss
@@ -30,16 +27,16 @@ from ..masking import MaskingCollator, TokenStatistics
 from ..masking.random import row_keys
 from ..objectives import MaskedObjective
 from ..plan import RunPlan
-from . import checkpoints
 from .arguments import BabyLMTrainingArguments
 from .callbacks import BabyLMCallback, WordsProgressCallback, default_callbacks
 from .loader import planned_loader
 from .optimizers import Lamb, parameter_groups
 from .planning import plan_from_arguments
+from .resumable import ResumableTrainer
 from .rows import as_rows
 
 
-class BabyLMTrainer(Trainer):
+class BabyLMTrainer(ResumableTrainer):
     """A `transformers.Trainer` whose run is a plan and whose loss is its own.
 
     Args:
@@ -90,7 +87,6 @@ class BabyLMTrainer(Trainer):
             args.max_steps = plan.total_steps
         self.objective = MaskedObjective(model)
         self.milestone_tasks = milestone_tasks or {}
-        self.resumed_from: Path | None = None
         # Callbacks given come first: a record has to be open before the project's own have something to tell it.
         super().__init__(
             model=model,
@@ -151,26 +147,9 @@ class BabyLMTrainer(Trainer):
     # ------------------------------------------------------------------ progress
 
     @property
-    def plan(self) -> RunPlan:
-        """The plan of the run.
-
-        Raises:
-            OptionError: the trainer was made without training data.
-        """
-        if self._plan is None:
-            raise OptionError("there is no plan: BabyLMTrainer needs a train_dataset to train")
-        return self._plan
-
-    @property
     def rows(self) -> Any:
         """The source of the training rows: a `TokenStream`, or a `DatasetRows` around the data set given."""
         return self._rows
-
-    @property
-    def words_seen(self) -> int:
-        """Whitespace words of all rows consumed so far, repeats included."""
-        done = self.state.global_step
-        return int(self._plan.words_after[done - 1]) if self._plan is not None and done > 0 else 0
 
     def mask_rate(self, step: int) -> float:
         """The planned mask rate at a step, counted from 0."""
@@ -353,113 +332,3 @@ class BabyLMTrainer(Trainer):
         if self._plan is None:
             raise OptionError("--eval_seq_len is needed to evaluate without a plan")
         return max(stage.seq_length for stage in self.plan.stages)
-
-    # ------------------------------------------------------------------ saving and resuming
-
-    def identity(self) -> dict[str, Any]:
-        """What must be equal for a run to be the continuation of another."""
-        args = self.args
-        optimizer = {n: getattr(args, n) for n in ("learning_rate", "weight_decay", "max_grad_norm", "lamb", "optim")}
-        schedule = {n: getattr(args, n) for n in ("lr_scheduler_type", "warmup_steps", "adam_beta1", "adam_beta2")}
-        plan = self.plan.describe()
-        names = ("corpus_fingerprint", "seed", "total_steps", "stages", "milestones", "fingerprint")
-        facts = {"seed": args.seed, **{f"plan {n}": plan[n] for n in names if n in plan}}
-        facts |= {f"masking {n}": v for n, v in self.data_collator.describe().items()}
-        facts |= {n: str(v) for n, v in {**optimizer, **schedule}.items()}
-        return facts | {"parameters": sum(p.numel() for p in self.model.parameters())}
-
-    def train(self, resume_from_checkpoint: str | bool | None = None, **stock: Any) -> Any:
-        """Follow the plan to its end.
-
-        Args:
-            resume_from_checkpoint: a checkpoint folder, or `auto` (or True) for the newest complete one in the output
-                folder,
-                if there is one. Without it the output folder must not hold a run.
-
-        Raises:
-            RunFolderError: the output folder holds another run.
-            ResumeError: the checkpoint belongs to other data, another seed, plan or method.
-        """
-        asked = resume_from_checkpoint if resume_from_checkpoint is not None else self.args.resume_from_checkpoint
-        checkpoint = checkpoints.resolve_resume(Path(self.args.output_dir), asked)
-        self.accelerator.wait_for_everyone()  # nobody writes before everybody has looked
-        self.resumed_from = checkpoint
-        if checkpoint is not None:
-            _, facts = checkpoints.read_sidecars(checkpoint)
-            checkpoints.check_identity(facts["identity"], self.identity(), checkpoint)
-        return super().train(resume_from_checkpoint=str(checkpoint) if checkpoint else None, **stock)
-
-    def finish(self) -> None:
-        """Measure the final model and leave it, with its card, at the root of the output folder."""
-        self.evaluate_milestone(None)
-        root = Path(self.args.output_dir)
-        with checkpoints.written_whole(root / ".final", writes=self.args.should_save) as temporary:
-            self.save_model(str(temporary))
-            self.announce_folder(temporary, None)
-            self.accelerator.wait_for_everyone()
-        if self.args.should_save:
-            for path in (root / ".final").iterdir():
-                path.replace(root / path.name)
-            (root / ".final").rmdir()
-        self.accelerator.wait_for_everyone()
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Sidecars first, then the stock files, all under a temporary name that is changed when everything is there."""
-        final = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        staging = Path(self.args.output_dir) / ".saving"
-        with checkpoints.written_whole(final, writes=self.args.should_save) as temporary:
-            arrays = self._state_arrays()
-            if self.args.should_save:
-                checkpoints.write_sidecars(staging / final.name, arrays, self._state_facts())
-            self.accelerator.wait_for_everyone()
-            self._run_dir = staging
-            try:
-                super()._save_checkpoint(model, trial)
-            finally:
-                self._run_dir = None
-            self.accelerator.wait_for_everyone()
-            if self.args.should_save:
-                (staging / final.name).rename(temporary)
-                staging.rmdir()
-        if self.args.should_save:
-            rotate_checkpoints(output_dir=self.args.output_dir, save_total_limit=self.args.save_total_limit)
-
-    _run_dir: Path | None = None
-
-    def _get_output_dir(self, trial: Any) -> str:
-        return str(self._run_dir) if self._run_dir is not None else super()._get_output_dir(trial)
-
-    def _state_arrays(self) -> dict[str, np.ndarray]:
-        policy = {f"policy.{name}": values for name, values in self.policy.state().items()}
-        # The statistics come summed over all processes, so that a run of any size can go on from them.
-        return policy | {f"statistics.{name}": values for name, values in self.statistics.state().items()}
-
-    def _state_facts(self) -> dict[str, Any]:
-        facts = {"step": self.state.global_step, "words": self.words_seen, "world_size": self.args.world_size}
-        return facts | {"format": 1, "identity": self.identity()}
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None:
-            return
-        arrays, _ = checkpoints.read_sidecars(Path(checkpoint))
-        parts: dict[str, dict[str, np.ndarray]] = {"policy": {}, "statistics": {}}
-        for name, values in arrays.items():
-            owner, _, rest = name.partition(".")
-            parts[owner][rest] = values
-        self.policy.load_state(parts["policy"])
-        self.statistics.load_state(parts["statistics"])
-
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        """Weights, configuration and tokenizer as a stock folder, and the arguments as JSON.
-
-        The stock method also pickles the arguments, access token included; a pickle is refused by careful readers.
-        """
-        folder = Path(output_dir if output_dir is not None else self.args.output_dir)
-        model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
-        model.save_pretrained(folder, state_dict=state_dict, is_main_process=self.args.should_save)
-        if self.args.should_save:
-            if self.processing_class is not None:
-                self.processing_class.save_pretrained(folder)
-            text = json.dumps(self.args.to_public_dict(), indent=1, sort_keys=True, default=str)
-            (folder / "training_args.json").write_text(text + "\n", encoding="utf-8")

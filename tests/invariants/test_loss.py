@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from tiny import tiny_model, tiny_stream, tiny_trainer
 
+from babylm_hf.objectives import MaskedObjective
+
 STEPS = 4
 
 
@@ -43,3 +45,20 @@ def test_the_first_loss_is_the_plain_cross_entropy_over_all_targets(tmp_path):
     trainer.train()
     logged = next(line["loss"] for line in trainer.state.log_history if "loss" in line)
     assert logged == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_filling_up_the_targets_changes_no_loss():
+    model, losses = tiny_model().eval(), []
+    objective = MaskedObjective(model)
+    ids = torch.arange(5, 5 + 6 * 20).reshape(6, 20)
+    for count in range(40):
+        labels = torch.full_like(ids, -100)
+        labels.view(-1)[:count] = ids.view(-1)[:count]
+        with torch.no_grad():
+            found = objective(objective.prepare({"input_ids": ids, "labels": labels}))
+            expected = F.cross_entropy(model(input_ids=ids).logits[labels >= 0], labels[labels >= 0], reduction="none")
+        assert found.losses.shape == (count,)
+        assert torch.allclose(found.losses, expected, atol=1e-5)
+        losses.append(float(found.losses.sum()))
+    assert losses == sorted(losses)
+    assert losses[0] == 0
