@@ -11,8 +11,9 @@ import numpy as np
 
 from ..errors import OptionError
 from .policies import INCLUSION_DRAWS, Policy, Probabilities
-from .rows import Flags, Floats, Ids, MaskRows, RateValue
-from .sampling import Rounding, choose_evenly, choose_weighted, row_budgets
+from .random import Keys
+from .rows import Flags, Ids, MaskRows, RateValue, row_sums
+from .sampling import ONE, Lottery, Rounding, choose_evenly, choose_few, choose_weighted, row_budgets, tickets
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,13 @@ class Stage:
     Attributes:
         source: name of the part, for reports and for its random stream.
         counts: positions of each row, int64 `[n]`.
-        weights: of the positions, float64 `[n, L]`; those of weight 0 are not of the kind.
+        choices: the positions of the kind: a set whose members are equally likely, bool `[n, L]`; or tickets in
+            proportion to which they are drawn, int64 `[n, L]`, or as a `Lottery` where few are drawn.
     """
 
     source: str
     counts: Ids
-    weights: Floats
+    choices: Flags | Ids | Lottery
 
 
 class BudgetPolicy(Policy):
@@ -56,28 +58,37 @@ class BudgetPolicy(Policy):
     def select(self, rows: MaskRows, rate: RateValue) -> Flags:
         """See `Policy.select`."""
         budgets = row_budgets(rows, rate, self.rounding)
-        chosen = np.zeros(rows.eligible.shape, bool)
-        prior = None if self.prior is None else self.prior[rows.input_ids]
+        free = rows.eligible.copy()
+        left = budgets
+        prior = None if self.prior is None else tickets(self.prior / self.prior.max())[rows.input_ids]
         for stage in self.stages(rows, budgets):
-            weights = np.where(rows.eligible & ~chosen, stage.weights, 0.0)
-            if prior is not None:
-                weights *= prior
-            picked = choose_weighted(rows, f"selection.{stage.source}", stage.counts, weights)
-            chosen |= picked
-            self._count(stage.source, picked)
-            self._count(f"{stage.source} wanted", stage.counts)
-        left = budgets - np.add.reduce(chosen.view(np.uint8), axis=1, dtype=np.int64)
-        free = rows.eligible & ~chosen
-        if prior is None:
-            picked = choose_evenly(rows, "selection", left, free)
-        else:
-            picked = choose_weighted(rows, "selection", left, free * prior)
-        self._count("uniform", picked)
-        return chosen | picked
+            picked = self._drawn(rows.keys(f"selection.{stage.source}"), stage, free, prior)
+            free ^= picked
+            left = left - row_sums(picked)
+            self._count(stage.source, int(np.count_nonzero(picked)))
+            self._count(f"{stage.source} wanted", int(stage.counts.sum()))
+        keys = rows.keys("selection")
+        picked = choose_evenly(keys, left, free) if prior is None else choose_weighted(keys, left, prior, free)
+        self._count("uniform", int(np.count_nonzero(picked)))
+        free ^= picked
+        return rows.eligible ^ free
 
-    def _count(self, source: str, counted: Flags | Ids) -> None:
-        total = int(np.count_nonzero(counted)) if counted.dtype == bool else int(counted.sum())
-        self.sources[source] = self.sources.get(source, 0) + total
+    def _drawn(self, keys: Keys, stage: Stage, free: Flags, prior: Ids | None) -> Flags:
+        """What a stage chooses of the positions that are free."""
+        choices = stage.choices
+        if prior is not None:
+            places = np.arange(free.size).reshape(free.shape)
+            own = choices[places] if isinstance(choices, Lottery) else choices
+            share = own.astype(np.float64) * (ONE if own.dtype == bool else 1)
+            return choose_weighted(keys, stage.counts, np.rint(share * (prior / ONE)).astype(np.int64), free)
+        if isinstance(choices, Lottery):
+            return choose_few(keys, stage.counts, choices, free)
+        if choices.dtype == bool:
+            return choose_evenly(keys, stage.counts, free & choices.astype(bool, copy=False))
+        return choose_weighted(keys, stage.counts, choices.astype(np.int64, copy=False), free)
+
+    def _count(self, source: str, number: int) -> None:
+        self.sources[source] = self.sources.get(source, 0) + number
 
     def report_sources(self) -> None:
         """Ends a window of the counts by source that `summary` shows."""

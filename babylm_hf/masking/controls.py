@@ -16,7 +16,7 @@ from .guided import Shares
 from .hhm import HHM_SHARES
 from .random import bits
 from .rows import Floats, Ids, MaskRows
-from .sampling import Rounding
+from .sampling import Rounding, tickets
 
 
 class RandomSketchPolicy(BudgetPolicy):
@@ -44,8 +44,8 @@ class RandomSketchPolicy(BudgetPolicy):
         np.put_along_axis(ranks, order, np.cumsum(np.take_along_axis(rows.eligible, order, axis=1), axis=1) - 1, axis=1)
         in_first = rows.eligible & (ranks < 2 * firsts[:, None])
         in_second = rows.eligible & ~in_first & (ranks < 2 * (firsts + seconds)[:, None])
-        yield Stage("entity", firsts, in_first.astype(np.float64))
-        yield Stage("error", seconds, in_second.astype(np.float64))
+        yield Stage("entity", firsts, in_first)
+        yield Stage("error", seconds, in_second)
 
     def describe(self) -> dict[str, Any]:
         """Name and parameters."""
@@ -75,10 +75,10 @@ class FrequencyBandPolicy(BudgetPolicy):
     ) -> None:
         super().__init__(rounding)
         self.batch_tokens = batch_tokens
-        self._bands: Floats | None = None
+        self._bands: Ids | None = None
         if token_counts is not None:
             counts = np.asarray(token_counts, np.float64)
-            self._bands = bands(np.rint(counts / max(counts.sum(), 1.0) * batch_tokens))
+            self._bands = tickets(bands(np.rint(counts / max(counts.sum(), 1.0) * batch_tokens)))
 
     def stages(self, rows: MaskRows, budgets: Ids) -> Iterable[Stage]:
         """The whole budget by frequency."""
@@ -86,7 +86,7 @@ class FrequencyBandPolicy(BudgetPolicy):
             weights = self._bands[rows.input_ids]
         else:
             counts = np.bincount(rows.input_ids[rows.eligible], minlength=1)
-            weights = bands(counts.astype(np.float64))[np.where(rows.eligible, rows.input_ids, 0)]
+            weights = tickets(bands(counts.astype(np.float64)))[np.where(rows.eligible, rows.input_ids, 0)]
         yield Stage("frequency", budgets, weights)
 
     def describe(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import OptionError
-from .rows import Floats, Ids
+from .rows import Flags, Floats, Ids
 from .vocabulary import Vocabulary
 
 CONTINUATION = "##"
@@ -168,15 +168,20 @@ def numbered(names: Sequence[str]) -> tuple[tuple[str, ...], Ids]:
     return tuple(numbers), np.array([numbers.get(name, -1) for name in names], np.int64)
 
 
-def repeats(keys: Ids) -> Ids:
-    """How often each position's key occurs in its row, int64 `[n, L]`; 0 where the key is negative."""
-    order = np.argsort(keys, axis=1, kind="stable")
-    ranked = np.take_along_axis(keys, order, axis=1)
-    first = np.ones(keys.shape, bool)
-    first[:, 1:] = ranked[:, 1:] != ranked[:, :-1]
-    run = np.cumsum(first.reshape(-1)) - 1
-    counts = np.bincount(run)[run].reshape(keys.shape)
-    counts[ranked < 0] = 0
-    result = np.empty(keys.shape, np.int64)
-    np.put_along_axis(result, order, counts, axis=1)
-    return result
+def repeats(keys: Ids) -> Flags:
+    """Positions whose key occurs more than once in its row, bool `[n, L]`; never where the key is negative."""
+    length = keys.shape[1]
+    shift = length.bit_length()
+    # Key and position in one number: sorting these is several times as fast as finding the order.
+    ranked = keys << shift
+    ranked |= np.arange(length)
+    ranked.sort(axis=1)
+    found = ranked >> shift
+    same = np.zeros((len(keys), length + 1), bool)
+    np.equal(found[:, 1:], found[:, :-1], out=same[:, 1:-1])
+    same[:, :-1] &= found >= 0
+    shared = np.flatnonzero(same[:, 1:] | same[:, :-1])
+    result = np.zeros(keys.size, bool)
+    places = ranked.reshape(-1)[shared] & ((1 << shift) - 1)
+    result[places + shared // length * length] = True
+    return result.reshape(keys.shape)

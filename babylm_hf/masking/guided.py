@@ -21,7 +21,7 @@ from .counting import Counter, Counting, ExactCounter, SketchCounter, SketchShap
 from .features import TokenFeatures
 from .policies import Positions
 from .rows import Floats, Ids, MaskRows
-from .sampling import Rounding
+from .sampling import Lottery, Rounding, tickets
 
 Shares = tuple[float, float, float]
 
@@ -67,6 +67,9 @@ class FeaturePolicy(BudgetPolicy):
         self.shares = shares
         self.warmup = warmup
         self.positions = positions
+        self.token_scores = self.gram_scores = np.zeros(features.size)
+        self.token_tickets = self.gram_tickets = np.zeros(features.size, np.int64)
+        self.bound = 1
 
     def warmup_steps(self, total_steps: int | None = None) -> int:
         """Optimizer steps without guidance."""
@@ -93,6 +96,17 @@ class FeaturePolicy(BudgetPolicy):
         """
         if not np.array_equal(state["features"], self.features.digest()):
             raise ResumeError("the checkpoint's counts are of another tokenizer; resume with the tokenizer of the run")
+
+    def set_scores(self, tokens: Floats, grams: Floats) -> None:
+        """Takes the weights by id `[V]` of the token and the trigram stage."""
+        self.token_scores, self.gram_scores = tokens, grams
+        self.token_tickets, self.gram_tickets = tickets(tokens), tickets(grams)
+        self.bound = int(max(self.token_tickets.max(), self.gram_tickets.max(), 1))
+
+    @property
+    def weights(self) -> npt.NDArray[np.float32]:
+        """The token weights by id, float32 `[V]`, for logs."""
+        return self.token_scores.astype(np.float32)
 
     def describe(self) -> dict[str, Any]:
         """Name and parameters."""
@@ -165,8 +179,6 @@ class AccuracyMorphPolicy(FeaturePolicy):
             for first in (1, 2)
         )
         self.updates = 0
-        self.token_scores = np.zeros(features.size)
-        self.gram_scores = np.zeros(features.size)
 
     # ---- selection
 
@@ -175,17 +187,12 @@ class AccuracyMorphPolicy(FeaturePolicy):
         if rows.step < self.warmup_steps(rows.total_steps):
             return
         tokens, grams = self.guided_counts(budgets, rows.step, rows.total_steps)
-        yield Stage("token", tokens, self.token_weights(rows))
-        yield Stage("trigram", grams, self.gram_scores[rows.input_ids])
+        yield Stage("token", tokens, self.token_lottery(rows))
+        yield Stage("trigram", grams, Lottery(self.gram_tickets, rows.input_ids, self.bound))
 
-    def token_weights(self, rows: MaskRows) -> Floats:
-        """What the token stage draws by, float64 `[n, L]`."""
-        return self.token_scores[rows.input_ids]
-
-    @property
-    def weights(self) -> npt.NDArray[np.float32]:
-        """The token scores by id, float32 `[V]`, for logs."""
-        return self.token_scores.astype(np.float32)
+    def token_lottery(self, rows: MaskRows) -> Lottery:
+        """What the token stage draws by."""
+        return Lottery(self.token_tickets, rows.input_ids, self.bound)
 
     # ---- feedback
 
@@ -215,7 +222,7 @@ class AccuracyMorphPolicy(FeaturePolicy):
     def _rescore(self) -> None:
         keys = self.error_rate(self.wrong.keys(), self.seen.keys())
         grams = self.error_rate(self.wrong.grams(), self.seen.grams())
-        self.token_scores, self.gram_scores = self.scores(keys, grams)
+        self.set_scores(*self.scores(keys, grams))
 
     def error_rate(self, wrong: Floats, seen: Floats) -> Floats:
         """Smoothed error rates, 0 where too little was seen."""

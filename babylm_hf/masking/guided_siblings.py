@@ -14,8 +14,8 @@ from .counting import Counting, ExactCounter, SketchCounter, SketchShape
 from .features import TokenFeatures, numbered, repeated_key, repeats
 from .guided import AccuracyMorphPolicy, FeaturePolicy, Shares, steps_of
 from .policies import Positions
-from .rows import Floats, Ids, MaskRows
-from .sampling import Rounding
+from .rows import Flags, Floats, Ids, MaskRows
+from .sampling import ONE, Lottery, Rounding
 
 CMS_MORPH_SHARES: Shares = (0.70, 0.20, 0.10)
 HARD_QUANTILE = 0.75
@@ -88,8 +88,8 @@ class CmsMorphPolicy(FeaturePolicy):
         if rows.step < self.warmup_steps(rows.total_steps):
             return
         tokens, grams = self.guided_counts(budgets, rows.step, rows.total_steps)
-        yield Stage("token", tokens, self.token_scores[rows.input_ids])
-        yield Stage("trigram", grams, self.gram_scores[rows.input_ids])
+        yield Stage("token", tokens, Lottery(self.token_tickets, rows.input_ids, self.bound))
+        yield Stage("trigram", grams, Lottery(self.gram_tickets, rows.input_ids, self.bound))
 
     def update(self, statistics: TargetsSource, step: int, rate: float) -> bool:
         """Counts the hard targets of the step, once the warm-up is over; see `Policy.update`."""
@@ -105,15 +105,10 @@ class CmsMorphPolicy(FeaturePolicy):
         return True
 
     def _rescore(self) -> None:
-        self.token_scores = np.minimum(self.features.of_keys(np.log1p(self.hard.keys())), LOG_CAP)
+        tokens = np.minimum(self.features.of_keys(np.log1p(self.hard.keys())), LOG_CAP)
         total = self.features.gram_sums(np.log1p(self.hard.grams()))
         mean = np.divide(total, self.features.gram_counts, out=np.zeros_like(total), where=total > 0)
-        self.gram_scores = np.minimum(mean, LOG_CAP)
-
-    @property
-    def weights(self) -> npt.NDArray[np.float32]:
-        """The token weights by id, float32 `[V]`, for logs."""
-        return self.token_scores.astype(np.float32)
+        self.set_scores(tokens, np.minimum(mean, LOG_CAP))
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """The counts."""
@@ -166,11 +161,10 @@ class EntityAccuracyMorphPolicy(AccuracyMorphPolicy):
     def _in_band(self, rates: Floats) -> npt.NDArray[np.bool_]:
         return (rates >= self.band[0]) & (rates <= self.band[1])
 
-    def token_weights(self, rows: MaskRows) -> Floats:
-        """Scores with the bonus, float64 `[n, L]`; 0 stays 0."""
-        scores = self.token_scores[rows.input_ids]
-        repeated = repeats(np.where(rows.eligible, self._entity_of[rows.input_ids], -1)) >= 2
-        return np.where(scores > 0, np.minimum(scores + 0.25 * repeated, self.score_cap), 0.0)
+    def token_lottery(self, rows: MaskRows) -> Lottery:
+        """The token stage draws by scores with the bonus; 0 stays 0."""
+        keys = np.where(rows.eligible, self._entity_of[rows.input_ids], -1)
+        return _BonusLottery(self.token_tickets, rows.input_ids, repeats(keys), int(self.score_cap * ONE))
 
     def guided_counts(self, budgets: Ids, step: int, total_steps: int | None) -> tuple[Ids, Ids]:
         """Both guided shares are rounded; they fall in the last part of the run, in constant proportion."""
@@ -186,3 +180,15 @@ class EntityAccuracyMorphPolicy(AccuracyMorphPolicy):
     def describe(self) -> dict[str, Any]:
         """Name and parameters."""
         return super().describe() | {"band": list(self.band), "fade_from": self.fade_from}
+
+
+class _BonusLottery(Lottery):
+    """Tickets by id, and a quarter of a weight of 1 more for repeated words, up to a bound."""
+
+    def __init__(self, table: Ids, ids: Ids, repeated: Flags, bound: int) -> None:
+        super().__init__(table, ids, bound)
+        self._repeated = repeated.reshape(-1)
+
+    def __getitem__(self, places: Ids) -> Ids:
+        own = super().__getitem__(places)
+        return np.where(own > 0, np.minimum(own + self._repeated[places] * (ONE // 4), self.bound), 0)

@@ -18,8 +18,8 @@ from .features import TokenFeatures, entity_key, numbered, repeats
 from .guided import FeaturePolicy, Shares
 from .guided_siblings import TargetsSource, hard_targets
 from .heavy_hitters import SpaceSaving
-from .rows import Flags, Ids, MaskRows
-from .sampling import Rounding
+from .rows import Flags, Ids, MaskRows, row_sums
+from .sampling import ONE, Lottery, Rounding
 
 HHM_SHARES: Shares = (0.50, 0.25, 0.25)
 ENTITY_ONLY_SHARES: Shares = (0.75, 0.25, 0.0)
@@ -68,19 +68,18 @@ class HeavyHitterPolicy(FeaturePolicy):
         """Repeated words, then tokens with high losses."""
         entities, errors = self.guided_counts(budgets, rows.step, rows.total_steps)
         if entities.any():
-            yield Stage("entity", entities, self.entities(rows).astype(np.float64))
+            yield Stage("entity", entities, self.entities(rows))
         if errors.any():
-            yield Stage("error", errors, self.members[rows.input_ids].astype(np.float64))
+            yield Stage("error", errors, Lottery(self.members * ONE, rows.input_ids, ONE))
 
     def entities(self, rows: MaskRows) -> Flags:
         """Positions of the words that repeat in their row, bool `[n, L]`."""
         keys = np.where(rows.eligible, self._entity_of[rows.input_ids], -1)
         if self.counting == "sketch":
             return np.stack([_heavy(row) for row in keys])
-        counts = repeats(keys)
-        repeated = counts >= 2
-        for row in np.flatnonzero(repeated.sum(axis=1) > 2 * _ROW_TOP):
-            repeated[row] &= np.isin(keys[row], _largest(keys[row], counts[row]))
+        repeated = repeats(keys)
+        for row in np.flatnonzero(row_sums(repeated) > 2 * _ROW_TOP):
+            repeated[row] &= np.isin(keys[row], _largest(keys[row]))
         return repeated
 
     def update(self, statistics: TargetsSource, step: int, rate: float) -> bool:
@@ -149,8 +148,8 @@ def _heavy(keys: npt.NDArray[np.int64]) -> Flags:
     return np.isin(keys, [key for key in top if table.counts[key] >= 2])
 
 
-def _largest(keys: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _largest(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The most frequent repeated words of a row, the earlier first among equals."""
-    distinct, first = np.unique(np.where(counts >= 2, keys, -1), return_index=True)
-    distinct, first = distinct[distinct >= 0], first[distinct >= 0]
-    return distinct[np.lexsort((first, -counts[first]))[:_ROW_TOP]]
+    words, first, counts = np.unique(keys, return_index=True, return_counts=True)
+    wanted = (words >= 0) & (counts >= 2)
+    return words[wanted][np.lexsort((first[wanted], -counts[wanted]))[:_ROW_TOP]]

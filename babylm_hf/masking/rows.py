@@ -67,4 +67,9 @@ class MaskRows:
 
     def eligible_counts(self) -> Ids:
         """Eligible tokens of each row, int64 `[n]`."""
-        return np.add.reduce(self.eligible.view(np.uint8), axis=1, dtype=np.int64)
+        return row_sums(self.eligible)
+
+
+def row_sums(flags: Flags) -> Ids:
+    """How many flags of each row `[n, L]` are set, int64 `[n]`."""
+    return np.add.reduce(flags.view(np.uint8), axis=1, dtype=np.int64)

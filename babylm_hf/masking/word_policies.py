@@ -161,10 +161,11 @@ class SpanPolicy(Policy):
         covered = np.zeros((len(numbers), rows.length), bool)
         for longer_than, share in enumerate(self.longer):
             # One number decides whether a span begins at a place and how long it is.
-            first = before - longer_than
-            reach = starts[:, first : first + rows.length] * share
-            covered |= below(numbers[:, first : first + rows.length], reach)
-        return np.take_along_axis(covered, units, axis=1) & rows.eligible
+            span = slice(before - longer_than, before - longer_than + rows.length)
+            covered |= numbers[:, span] < _thresholds(starts[:, span if starts.shape[1] > 1 else slice(None)] * share)
+        if self.unit == "word":
+            covered = np.take_along_axis(covered, units, axis=1)
+        return covered & rows.eligible
 
     def inclusion(self, rows: MaskRows, rate: RateValue, draws: int = 0) -> Probabilities:
         """The probability of each token to be covered, exact."""
@@ -172,7 +173,8 @@ class SpanPolicy(Policy):
         return np.take_along_axis(self._coverage(starts, rows.length), units, axis=1) * rows.eligible
 
     def _units(self, rows: MaskRows, rate: RateValue) -> tuple[Ids, Floats]:
-        """The unit of each token `[n, L]`, and how often a span begins at each unit `[n, max_length - 1 + L]`.
+        """The unit of each token `[n, L]`, and how often a span begins at each unit `[n, max_length - 1 + L]`, or at
+        all of them `[n, 1]`.
 
         The first `max_length - 1` units lie before the row: spans reach into it from there.
         """
@@ -184,7 +186,8 @@ class SpanPolicy(Policy):
         rates = per_row(rate, len(units))
         width = shape[1] + self.max_length - 1
         if self.prior is None:
-            return units, np.broadcast_to(self.start_probability(rates)[:, None], (len(units), width))
+            same = rates if np.ndim(rate) else rates[:1]  # one solution serves rows of one rate
+            return units, np.broadcast_to(self.start_probability(same)[:, None], (len(units), 1))
         return units, self._tilted_starts(rows, units, rates, width)
 
     def _tilted_starts(self, rows: MaskRows, units: Ids, rates: Floats, width: int) -> Floats:
@@ -211,6 +214,7 @@ class SpanPolicy(Policy):
     def _coverage(self, starts: Floats, length: int) -> Floats:
         """The probability that each unit of the row is covered, float64 `[n, length]`."""
         free = np.ones((len(starts), length))
+        starts = np.broadcast_to(starts, (len(starts), length + self.max_length - 1))
         for longer_than, share in enumerate(self.longer):
             first = self.max_length - 1 - longer_than
             free *= 1 - starts[:, first : first + length] * share
@@ -224,3 +228,8 @@ class SpanPolicy(Policy):
             "max_span_length": self.max_length,
             "span_unit": self.unit,
         }
+
+
+def _thresholds(probabilities: Floats) -> npt.NDArray[np.uint64]:
+    """The number below which 64 random bits fall with each probability, which is less than 1."""
+    return np.ceil(probabilities * 2.0**32).astype(np.uint64) << np.uint64(32)

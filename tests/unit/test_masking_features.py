@@ -114,8 +114,8 @@ def test_the_tables_of_a_tokenizer():
 
 
 @given(st.lists(st.lists(st.integers(-1, 4), min_size=1, max_size=9), min_size=1, max_size=5))
-def test_repeats_are_a_count(rows):
+def test_repeats_are_what_occurs_twice(rows):
     width = max(map(len, rows))
     keys = np.array([row + [-1] * (width - len(row)) for row in rows])
-    expected = [[int((row == key).sum()) if key >= 0 else 0 for key in row] for row in keys]
+    expected = [[bool(key >= 0 and (row == key).sum() > 1) for key in row] for row in keys]
     assert repeats(keys).tolist() == expected

@@ -26,7 +26,7 @@ from babylm_hf.masking import (
 from babylm_hf.masking.guided import PAPER_FORMULA, steps_of
 from babylm_hf.masking.guided_siblings import hard_targets
 from babylm_hf.masking.hhm import ENTITY_ONLY_SHARES, ERROR_ONLY_SHARES, HHM_SHARES
-from babylm_hf.masking.sampling import choose_evenly, choose_weighted, row_budgets
+from babylm_hf.masking.sampling import ONE, Lottery, choose_evenly, choose_few, choose_weighted, row_budgets, tickets
 
 SPECIAL = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
 WORDS = ["running", "runs", "alice", "banana", "the", "##ing", "ing", "dogs", "cat", "river", "7", "."]
@@ -166,49 +166,102 @@ def sequential(weights, count, random):
     return chosen
 
 
-def test_inclusion_probabilities_of_the_guided_sampler():
+def keys_of(n):
+    return rows_of(np.full((n, 1), 5)).keys("selection.token")
+
+
+def drawn(way, weights, counts, allowed=None):
+    """A choice from equal rows, by either way to the same law."""
+    n = len(counts)
+    shown = np.broadcast_to(tickets(weights), (n, len(weights)))
+    allowed = np.ones(shown.shape, bool) if allowed is None else np.broadcast_to(allowed, shown.shape)
+    if way == "race":
+        return choose_weighted(keys_of(n), counts, shown, allowed)
+    ids = np.broadcast_to(np.arange(len(weights)), shown.shape)
+    return choose_few(keys_of(n), counts, Lottery(tickets(weights), ids, int(tickets(weights).max())), allowed)
+
+
+WAYS = pytest.mark.parametrize("way", ["race", "few"])
+
+
+@WAYS
+def test_inclusion_probabilities_of_the_guided_sampler(way):
     # Acceptance test 7: weights .9, .6, .3 and two draws.
-    n, expected = 400_000, [0.85, 0.733333, 0.416667]
-    rows = rows_of(np.full((n, 3), 5))
-    weights = np.broadcast_to([0.9, 0.6, 0.3], (n, 3))
-    found = choose_weighted(rows, "selection.token", np.full(n, 2), weights)
+    expected = [0.85, 0.733333, 0.416667]
+    found = drawn(way, [0.9, 0.6, 0.3], np.full(400_000, 2))
     assert (found.sum(axis=1) == 2).all()
     np.testing.assert_allclose(found.mean(axis=0), expected, atol=0.003)
     random = np.random.default_rng(0)
-    drawn = np.bincount(np.concatenate([sequential([0.9, 0.6, 0.3], 2, random) for _ in range(20_000)])) / 20_000
-    np.testing.assert_allclose(drawn, expected, atol=0.012)
+    one_by_one = np.bincount(np.concatenate([sequential([0.9, 0.6, 0.3], 2, random) for _ in range(20_000)])) / 20_000
+    np.testing.assert_allclose(one_by_one, expected, atol=0.012)
 
 
-def test_the_order_of_the_draws_has_the_law_of_drawing_one_by_one():
-    # The first two of three draws, as a set, by enumeration of all orders.
-    weights = np.array([0.5, 0.2, 0.2, 0.1])
-    expected = np.zeros(4)
+@WAYS
+def test_the_samplers_have_the_law_of_drawing_one_by_one(way):
+    # Three draws, by enumeration of all orders; the last position is not allowed.
+    weights = np.array([0.5, 0.2, 0.2, 0.1, 0.7])
+    expected = np.zeros(5)
     for a in range(4):
         for b in set(range(4)) - {a}:
             for c in set(range(4)) - {a, b}:
                 chance = weights[a] * weights[b] / (1 - weights[a]) * weights[c] / (1 - weights[a] - weights[b])
                 expected[[a, b, c]] += chance
-    n = 200_000
-    found = choose_weighted(rows_of(np.full((n, 4), 5)), "s", np.full(n, 3), np.broadcast_to(weights, (n, 4)))
+    found = drawn(way, weights, np.full(200_000, 3), np.arange(5) < 4)
     np.testing.assert_allclose(found.mean(axis=0), expected, atol=0.004)
 
 
-def test_samples_take_what_there_is():
-    rows = rows_of(np.full((4, 6), 5))
-    weights = np.array([[0, 0, 1, 0, 0, 2.0]] * 4)
-    found = choose_weighted(rows, "s", np.array([0, 1, 2, 5]), weights)
+@WAYS
+def test_rows_that_a_few_draws_do_not_serve_are_finished_rightly(way):
+    # Small weights beside a large one: most draws come to nothing or are repeats. Two of three: see the order.
+    weights = np.array([7.0, 0.02, 0.01])
+    found = drawn(way, weights, np.full(100_000, 2))
+    assert (found.sum(axis=1) == 2).all()
+    share = weights / weights.sum()
+    second = share[0] * share[1] / (1 - share[0]) + share[1]
+    assert found[:, 1].mean() == pytest.approx(second + share[2] * share[1] / (1 - share[2]), abs=0.004)
+
+
+@WAYS
+def test_samples_take_what_there_is(way):
+    weights = [0, 0, 1, 0, 0, 2.0]
+    found = drawn(way, weights, np.array([0, 1, 2, 5]))
     assert found.sum(axis=1).tolist() == [0, 1, 2, 2]
     assert not found[:, [0, 1, 3, 4]].any()
-    even = choose_evenly(rows, "s", np.array([0, 1, 2, 5]), weights > 0)
-    assert even.sum(axis=1).tolist() == [0, 1, 2, 2]
-    assert not choose_weighted(rows, "s", np.full(4, 3), np.zeros((4, 6))).any()
+    assert not drawn(way, [0.0] * 6, np.full(4, 3)).any()
+    assert not drawn(way, weights, np.full(4, 3), np.zeros(6, bool)).any()
+
+
+@WAYS
+def test_what_lies_beside_a_row_and_behind_it_plays_no_part(way):
+    random = np.random.default_rng(0)
+    weights = random.uniform(0.01, 0.9, 50)
+    ids = random.integers(0, 50, (200, 40))
+    allowed = random.random((200, 40)) < 0.7
+    allowed[:, 30:] = False
+    counts, keys = random.integers(0, 9, 200), keys_of(200)
+
+    def choose(part, width):
+        shown, free = ids[part, :width], allowed[part, :width]
+        if way == "race":
+            return choose_weighted(keys[part], counts[part], tickets(weights)[shown], free)
+        return choose_few(keys[part], counts[part], Lottery(tickets(weights), shown, ONE), free)
+
+    whole = choose(np.arange(200), 40)
+    assert (whole.sum(axis=1) == np.minimum(counts, allowed.sum(axis=1))).all()
+    for part in np.array_split(random.permutation(200), 9):
+        assert np.array_equal(choose(part, 30), whole[part, :30])
 
 
 def test_an_even_choice_is_even():
-    rows = rows_of(np.full((60_000, 5), 5))
-    allowed = np.array([True, True, False, True, True])
-    found = choose_evenly(rows, "s", np.full(60_000, 2), np.broadcast_to(allowed, (60_000, 5)))
+    keys, allowed = keys_of(60_000), np.array([True, True, False, True, True])
+    found = choose_evenly(keys, np.full(60_000, 2), np.broadcast_to(allowed, (60_000, 5)))
     np.testing.assert_allclose(found.mean(axis=0), [0.5, 0.5, 0, 0.5, 0.5], atol=0.008)
+    some = choose_evenly(keys[:4], np.array([0, 1, 2, 5]), np.broadcast_to(np.arange(6) % 3 == 2, (4, 6)))
+    assert some.sum(axis=1).tolist() == [0, 1, 2, 2]
+
+
+def test_tickets():
+    assert tickets([0, 1e-12, 0.5, 1, 5]).tolist() == [0, 1, ONE // 2, ONE, 5 * ONE]
 
 
 # ---- 7.3: rates
@@ -306,17 +359,21 @@ def test_counting_goes_on_in_the_warm_up():
     assert len(list(policy.stages(random_rows(2, 128, step=3000), np.array([19, 19])))) == 2
 
 
+def weights_of(policy, rows):
+    return policy.token_lottery(rows)[np.arange(rows.input_ids.size)] / ONE
+
+
 def test_entity_accuracy_scores():
     # r = .60, m = .50: .90 for a repeated word, else .65; r = .86 and r = .24 score 0.
     policy = EntityAccuracyMorphPolicy(FEATURES)
     keys, grams = np.zeros(len(FEATURES.keys)), np.full(len(FEATURES.grams), 0.5)
     for token, rate in (("alice", 0.60), ("dogs", 0.86), ("river", 0.24), ("cat", 0.60)):
         keys[FEATURES.keys.index(token)] = rate
-    policy.token_scores, policy.gram_scores = policy.scores(keys, grams)
+    policy.set_scores(*policy.scores(keys, grams))
     rows = rows_of([[ID[t] for t in ("alice", "alice", "dogs", "river", "cat", "cat")]])
-    np.testing.assert_allclose(policy.token_weights(rows)[0], [0.9, 0.9, 0, 0, 0.65, 0.65], atol=1e-12)
+    np.testing.assert_allclose(weights_of(policy, rows), [0.9, 0.9, 0, 0, 0.65, 0.65], atol=1e-8)
     once = rows_of([[ID[t] for t in ("alice", "dogs", "river")]])
-    np.testing.assert_allclose(policy.token_weights(once)[0], [0.65, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(weights_of(policy, once), [0.65, 0, 0], atol=1e-8)
     assert policy.error_rate(np.array([95.0]), np.array([100.0]))[0] == pytest.approx(96 / 102)  # not capped
     # Trigrams outside the band are dropped from the mean.
     grams[FEATURES.grams.index("cat")] = 0.9
@@ -420,7 +477,7 @@ def test_guidance_tilts_towards_what_is_wrong_and_only_mildly():
     easy, hard = ID["the"], ID["river"]
     seen = np.full(V, 10_000)
     policy.learn(seen, np.where(np.arange(V) == easy, 3000, 8700))
-    policy.gram_scores = policy.token_scores.copy()
+    policy.set_scores(policy.token_scores, policy.token_scores)
     ids = np.where(np.random.default_rng(0).random((4000, 128)) < 0.47, easy, hard)
     selected = policy.select(rows_of(ids, step=5000), 0.15)
     rate = 19 / 128

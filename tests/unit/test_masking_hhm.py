@@ -20,6 +20,7 @@ from babylm_hf.masking import (
 )
 from babylm_hf.masking.controls import bands
 from babylm_hf.masking.hhm import ENTITY_ONLY_SHARES
+from babylm_hf.masking.sampling import ONE
 
 SPECIAL = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
 NAMES = [f"name{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(100)]
@@ -152,13 +153,13 @@ def test_the_pools_of_the_random_control():
     # 10 and 8 positions at n = 19.
     rows = rows_of(np.full((50, 128), 7))
     first, second = RandomSketchPolicy().stages(rows, np.full(50, 19))
-    assert (first.weights.sum(axis=1) == 10).all()
-    assert (second.weights.sum(axis=1) == 8).all()
-    assert not (first.weights * second.weights).any()
+    assert (first.choices.sum(axis=1) == 10).all()
+    assert (second.choices.sum(axis=1) == 8).all()
+    assert not (first.choices & second.choices).any()
     assert (first.counts[0], second.counts[0]) == (5, 4)
     padded = rows_of(np.full((50, 128), 7), eligible=np.broadcast_to(np.arange(128) % 3 == 0, (50, 128)).copy())
     for stage in RandomSketchPolicy().stages(padded, np.full(50, 6)):
-        assert not stage.weights[~padded.eligible].any()
+        assert not stage.choices[~padded.eligible].any()
     assert not RandomSketchPolicy().select(padded, 0.15)[~padded.eligible].any()
 
 
@@ -175,12 +176,12 @@ def test_the_batch_is_counted_or_the_corpus():
     ids[0, 1] = 7  # once
     rows = rows_of(ids)
     (stage,) = FrequencyBandPolicy().stages(rows, np.full(4, 8))
-    assert stage.weights[0, :3].tolist() == [2.0, 1.0, 0.25]
+    assert (stage.choices[0, :3] / ONE).tolist() == [2.0, 1.0, 0.25]
     counts = np.zeros(V)
     counts[5], counts[6], counts[7] = 195, 4, 1
     by_corpus = FrequencyBandPolicy(counts, batch_tokens=200)
     (stage,) = by_corpus.stages(rows, np.full(4, 8))
-    assert stage.weights[0, :3].tolist() == [2.0, 1.0, 0.25]
+    assert (stage.choices[0, :3] / ONE).tolist() == [2.0, 1.0, 0.25]
     # So a row's mask does not depend on what else is in the micro-batch.
     whole = by_corpus.select(rows, 0.15)
     for row in range(4):
