@@ -4,8 +4,9 @@
 
 Both make everything a model needs of a batch: padded ids, attention mask, corrupted ids, labels. Ours is timed in the
 two ways it is used: called on examples (a plain Trainer), and as the mask step on rows that come from the token stream
-as one array (BabyLMTrainer). The variants run in turn, forwards and backwards; the figures are medians over rounds, the
-ratio is the median of each round's ratio. Random ids serve as text: no variant's time depends on the words.
+as one array (BabyLMTrainer), for every method, with weights in place where a policy has any. The variants run in turn,
+forwards and backwards; the figures are medians over rounds, the ratio is the median of each round's ratio. Random ids
+serve as text: no variant's time depends on the words.
 """
 
 from __future__ import annotations
@@ -32,10 +33,52 @@ def make_tokenizer(vocab_size: int) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel(pieces, "[UNK]")), **names)
 
 
+def collators(tokenizer: Any, rate: float, random: np.random.Generator) -> dict[str, Any]:
+    """Every method, with a policy that has something to go by."""
+    from babylm_hf import masking as m
+
+    size = len(tokenizer)
+    counts = np.maximum(1e6 / np.arange(1, size + 1), 1).astype(np.int64)
+    names = [
+        f"{'##' if i % 3 == 0 else ''}{chr(97 + i % 26)}{chr(97 + i // 26 % 26)}{i % 7 * 'e'}n" for i in range(size)
+    ]
+    features = m.TokenFeatures.of(names)
+    starts = np.arange(size) % 3 != 0
+    words = m.WordBoundaries(starts, ~starts & False, ~starts & False)
+    made = {
+        "uniform": m.DataCollatorForDecayingMasking(tokenizer, rate, 0.0),
+        "uniform, exact count": m.DataCollatorForGuidedMasking(tokenizer, "random", rate),
+        "adaptive": m.DataCollatorForDynamicMasking(tokenizer, mlm_probability=rate),
+        "frequency": m.DataCollatorForFrequencyMasking(tokenizer, counts, rate, curriculum=False),
+        "whole words": m.MaskingCollator(
+            tokenizer, rate=m.ConstantRate(rate), policy=m.WholeWordPolicy(boundaries=words)
+        ),
+        "spans": m.MaskingCollator(tokenizer, rate=m.ConstantRate(rate), policy=m.SpanPolicy(boundaries=words)),
+    }
+    for schedule in ("linear", "cosine", "bimodal"):
+        made[f"diffusion, {schedule}"] = m.DataCollatorForDiffusionMasking(tokenizer, schedule)
+    made["diffusion, cosine and frequency"] = m.DataCollatorForDiffusionMasking(
+        tokenizer, "cosine", token_counts=counts, curriculum=False
+    )
+    for kind in ("accuracy_morph", "entity_accuracy_morph", "cms_morph", "hhm", "frequency_only", "random_sketch"):
+        made[kind] = m.DataCollatorForGuidedMasking(
+            tokenizer, kind, rate, features=features, warmup=0, token_counts=counts
+        )
+    made["adaptive"].policy.weights = (random.uniform(0.5, 1.5, size) * rate).astype(np.float32)
+    for kind in ("accuracy_morph", "entity_accuracy_morph"):
+        seen = random.integers(0, 200, size)
+        made[kind].policy.learn(seen, (seen * random.random(size)).astype(np.int64))
+    made["hhm"].policy.learn(np.arange(size), random.exponential(3, size))
+    made["cms_morph"].policy.hard.add(random.integers(0, 50, size))
+    made["cms_morph"].policy.load_state(made["cms_morph"].policy.state())
+    for collator in made.values():
+        collator.total_steps = 10_000
+        collator.begin_pass(0, first_step=5_000)
+    return made
+
+
 def variants(rows: int, seq: int, rate: float, vocab_size: int) -> dict[str, Callable[[], Any]]:
     from transformers import DataCollatorForLanguageModeling
-
-    from babylm_hf.masking import DataCollatorForDecayingMasking, DataCollatorForDynamicMasking
 
     tokenizer = make_tokenizer(vocab_size)
     random = np.random.default_rng(0)
@@ -55,23 +98,22 @@ def variants(rows: int, seq: int, rate: float, vocab_size: int) -> dict[str, Cal
         "input_ids": torch.from_numpy(ids),
         "attention_mask": torch.ones(rows, seq, dtype=torch.int64),
         "example_id": torch.arange(rows),
+        "places": torch.arange(rows),
+        "step_rows": rows,
     }
-    uniform = DataCollatorForDecayingMasking(tokenizer, rate, 0.0)
-    adaptive = DataCollatorForDynamicMasking(tokenizer, mlm_probability=rate)
-    adaptive.policy.weights = random.uniform(0.5, 1.5, len(adaptive.policy.weights)).astype(np.float32) * np.float32(
-        rate
-    )
-    uniform.begin_pass(0)
-    adaptive.begin_pass(0)
+    made = collators(tokenizer, rate, random)
+
+    def step(collator: Any) -> Callable[[], Any]:
+        return lambda: collator.mask(stream, pass_index=0, step=5_000)
+
     return {
         STOCK: lambda: stock(lists),
         "stock collator, lists + special mask": lambda: stock(with_special),
         "stock collator, numpy": lambda: stock_numpy(with_special),
-        "uniform, examples as lists": lambda: uniform(numbered),
-        "uniform, examples as arrays": lambda: uniform(arrays),
-        "uniform, mask step": lambda: uniform.mask(stream, pass_index=0, step=0),
-        "adaptive, examples as arrays": lambda: adaptive(arrays),
-        "adaptive, mask step": lambda: adaptive.mask(stream, pass_index=0, step=0),
+        "uniform, examples as lists": lambda: made["uniform"](numbered),
+        "uniform, examples as arrays": lambda: made["uniform"](arrays),
+        "adaptive, examples as arrays": lambda: made["adaptive"](arrays),
+        **{f"{name}, mask step": step(collator) for name, collator in made.items()},
     }
 
 
@@ -107,7 +149,7 @@ def main() -> None:
         ratios = sorted(s / t for s, t in zip(times[STOCK], spent, strict=True))
         low, high = ratios[len(ratios) // 4], ratios[3 * len(ratios) // 4]
         speed = tokens / statistics.median(spent) / 1e6
-        print(f"{name:40s} {speed:7.2f} M tokens/s   {statistics.median(ratios):5.1f} x  [{low:.1f} .. {high:.1f}]")
+        print(f"{name:44s} {speed:7.2f} M tokens/s   {statistics.median(ratios):5.1f} x  [{low:.1f} .. {high:.1f}]")
 
 
 if __name__ == "__main__":
