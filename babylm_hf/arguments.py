@@ -44,7 +44,7 @@ class CorpusArguments:
         default_factory=default_cache_dir, metadata={"help": "where tokenised text is kept between runs"}
     )
     demo: bool = option(False, "train a small model on the built-in toy language; no data and no network needed")
-    demo_words: int = option(400_000, "words of toy language that --demo trains on")
+    demo_words: int = option(450_000, "words of toy language that --demo trains on")
 
 
 @dataclass

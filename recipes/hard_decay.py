@@ -73,7 +73,7 @@ RECIPE = Recipe(
         "batch_size": 32,
         "num_train_epochs": 3,
         "track": "none",
-        "milestones": "10x120K",
+        "milestones": "10x135K",
         "max_pairs": 20,
         "mask_update_steps": 40,
         # LAMB moves a tensor by a small share of its length: too slow for the two thousand steps of a demonstration
