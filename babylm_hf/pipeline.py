@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,17 +105,23 @@ def find_text(recipe: Recipe, options: Options) -> tuple[list[Any], list[Any], s
 
 
 def toy_corpus(cache_dir: Path, words: int) -> Path:
-    """The folder of toy text and pairs, written once; a second process may be doing the same."""
+    """The folder of toy text and pairs, written once."""
     from .corpus.toy import write_toy_corpus
 
     folder = cache_dir / f"toy-{__version__}-{words}-words"
-    if not folder.is_dir():
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache_dir) as made:
-            write_toy_corpus(Path(made) / "toy", words)
-            with contextlib.suppress(OSError):  # somebody else was faster, with the same bytes
-                os.replace(Path(made) / "toy", folder)
+    made_once(folder, lambda made: write_toy_corpus(made, words))
     return folder
+
+
+def made_once(folder: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` fill `folder` unless it is there; a kill leaves nothing half made, and several may try at once."""
+    if folder.is_dir():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+        write(Path(made) / folder.name)
+        with contextlib.suppress(OSError):  # somebody else was faster, with the same bytes
+            os.replace(Path(made) / folder.name, folder)
 
 
 def find_tokenizer(options: Options, sources: list[Any]) -> Any:
@@ -127,10 +134,13 @@ def find_tokenizer(options: Options, sources: list[Any]) -> Any:
     decides = {"texts": texts, "document": corpus.document, **asdict(chosen)}
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
     folder = Path(corpus.cache_dir) / f"tokenizer-{digest}"
-    if not (folder / "tokenizer.json").is_file():
+
+    def train(made: Path) -> None:
         documents = iter_documents(sources, corpus.document, corpus.text_field)
         tokenizer = train_tokenizer(documents, chosen.tokenizer_algorithm, chosen.vocab_size, lowercase=chosen.lower)
-        tokenizer.save_pretrained(folder)
+        tokenizer.save_pretrained(made)
+
+    made_once(folder, train)
     return load_tokenizer(folder)
 
 

@@ -74,6 +74,7 @@ RECIPE = Recipe(
         "num_train_epochs": 3,
         "track": "none",
         "milestones": "10x135K",
+        "corpus_licence": "apache-2.0",  # the toy language is part of this project
         "max_pairs": 20,
         "mask_update_steps": 40,
         # LAMB moves a tensor by a small share of its length: too slow for the two thousand steps of a demonstration

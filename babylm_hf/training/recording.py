@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
+from ..corpus import algorithm_name
 from ..publishing import RunRecord, export_artefacts, provenance, write_card
 from .arguments import BabyLMTrainingArguments
 from .callbacks import BabyLMCallback
@@ -132,11 +133,8 @@ def _data_facts(rows: Any) -> dict[str, Any]:
 def _tokenizer_facts(tokenizer: Any) -> dict[str, Any]:
     if tokenizer is None:
         return {}
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    return {
-        "algorithm": type(backend.model).__name__ if backend else type(tokenizer).__name__,
-        "vocab_size": len(tokenizer),
-    }
+    fast = hasattr(tokenizer, "backend_tokenizer")
+    return {"algorithm": algorithm_name(tokenizer) if fast else type(tokenizer).__name__, "vocab_size": len(tokenizer)}
 
 
 def _optimizer_facts(args: BabyLMTrainingArguments) -> dict[str, Any]:
