@@ -33,6 +33,9 @@ class Policy(ABC):
     needs_targets = False
     """Whether that feedback must hold every target of the step with its loss, and not only sums by token id."""
 
+    needs_word_starts = False
+    """Whether batches must hold `word_starts`, as the policy has no other way to know where words begin."""
+
     positions: Positions = "all"
     """Which targets its feedback counts: all, or only those the model saw as the mask token."""
 

@@ -31,6 +31,7 @@ class WholeWordPolicy(Policy):
     def __init__(self, inner: IndependentPolicy | None = None, boundaries: WordBoundaries | None = None) -> None:
         self.inner = inner or UniformPolicy()
         self.boundaries = boundaries
+        self.needs_word_starts = boundaries is None
         self.needs_feedback = self.inner.needs_feedback
         self.needs_targets = self.inner.needs_targets
         self.positions = self.inner.positions
@@ -136,6 +137,7 @@ class SpanPolicy(Policy):
         self.max_length = max_length
         self.unit = unit
         self.boundaries = boundaries
+        self.needs_word_starts = unit == "word" and boundaries is None
         lengths = (1 - 1 / self.mean_length) ** np.arange(max_length)
         # P(length > k), for k = 0, 1, ..., max_length - 1.
         self.longer = np.cumsum((lengths / lengths.sum())[::-1])[::-1]

@@ -73,6 +73,10 @@ def test_a_tokenizer_without_boundaries_is_refused():
         WordBoundaries.of(tokenizer)
     with pytest.raises(OptionError, match="word_starts"):
         WholeWordPolicy().select(rows_of(), 0.15)
+    assert WholeWordPolicy().needs_word_starts
+    assert SpanPolicy().needs_word_starts
+    assert not SpanPolicy(unit="token").needs_word_starts
+    assert not WholeWordPolicy(boundaries=WordBoundaries.of(tiny_tokenizer())).needs_word_starts
 
 
 def test_words_are_numbered_from_the_row_s_beginning():
