@@ -133,8 +133,19 @@ def evaluate_pairs(options: argparse.Namespace) -> None:
     """Score minimal pairs and print the accuracy by paradigm."""
     from .evaluation import evaluate_model
 
-    results = evaluate_model(options.model, options.data, backend=options.backend, revision=options.revision)
-    print(json.dumps(results.to_dict(), indent=1) if options.json else results.table())
+    tasks = {Path(options.data).name: options.data}
+    progress = sys.stderr.isatty()
+    scored = evaluate_model(options.model, tasks, backend=options.backend, revision=options.revision, progress=progress)
+    (results,) = scored.values()
+    if options.json:
+        print(json.dumps(results.to_dict(), indent=1))
+        return
+    width = max(map(len, results.by_paradigm()))
+    for paradigm, accuracy in results.by_paradigm().items():
+        print(f"{paradigm:<{width}}  {100 * accuracy:5.1f}")
+    print(
+        f"{'mean over paradigms':<{width}}  {100 * results.accuracy():5.1f}   {len(results.pairs):,} pairs, chance 50"
+    )
 
 
 def render_card(options: argparse.Namespace) -> None:
