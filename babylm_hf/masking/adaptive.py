@@ -237,6 +237,10 @@ class AdaptivePolicy(IndependentPolicy):
         self.weights = weights
         self.updates = int(np.asarray(state["updates"]).reshape(-1)[0])
 
+    def token_weights(self) -> npt.NDArray[np.float32]:
+        """The mask weights, float32 `[V]`."""
+        return self.weights.copy()
+
     def summary(self, size: int = 10) -> dict[str, Any]:
         """Spread of the weights, the ids with the `size` highest and lowest, and the weights of special ids."""
         ids = np.flatnonzero(self._learns)

@@ -103,9 +103,8 @@ class FeaturePolicy(BudgetPolicy):
         self.token_tickets, self.gram_tickets = tickets(tokens), tickets(grams)
         self.bound = int(max(self.token_tickets.max(), self.gram_tickets.max(), 1))
 
-    @property
-    def weights(self) -> npt.NDArray[np.float32]:
-        """The token weights by id, float32 `[V]`, for logs."""
+    def token_weights(self) -> npt.NDArray[np.float32]:
+        """What the token stage draws by, float32 `[V]`."""
         return self.token_scores.astype(np.float32)
 
     def describe(self) -> dict[str, Any]:

@@ -113,9 +113,8 @@ class HeavyHitterPolicy(FeaturePolicy):
             found = found[np.argpartition(-self.error_weights[found], self.capacity - 1)[: self.capacity]]
         self.members[found] = True
 
-    @property
-    def weights(self) -> npt.NDArray[np.float32]:
-        """Which ids are in the second set, float32 `[V]`, for logs."""
+    def token_weights(self) -> npt.NDArray[np.float32]:
+        """1 for the ids in the second set, float32 `[V]`."""
         return self.members.astype(np.float32)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:

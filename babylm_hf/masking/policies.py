@@ -92,6 +92,10 @@ class Policy(ABC):
     def load_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:  # noqa: B027 (most policies have no state)
         """Takes what `state` gave."""
 
+    def token_weights(self) -> npt.NDArray[np.float32] | None:
+        """The weight of every token id as it is now, float32 `[V]`, for logs; None where the policy learns none."""
+        return None
+
     def summary(self) -> dict[str, Any]:
         """What a log should show, in JSON's types."""
         return {}

@@ -97,6 +97,10 @@ class WholeWordPolicy(Policy):
         """See `Policy.load_state`."""
         self.inner.load_state(state)
 
+    def token_weights(self) -> npt.NDArray[np.float32] | None:
+        """See `Policy.token_weights`."""
+        return self.inner.token_weights()
+
     def summary(self) -> dict[str, Any]:
         """See `Policy.summary`."""
         return self.inner.summary()

@@ -262,7 +262,7 @@ def test_guided_masking_resumes_exactly_in_a_plain_trainer(name, tmp_path):
 def test_a_plain_trainer_teaches_at_every_step(name, tmp_path):
     made = collator(name)
     train(tmp_path, made)
-    assert made.policy.weights.any()
+    assert made.policy.token_weights().any()
     # 12 steps of 16 rows with 7 targets each, of which the upper quarter counts (equal losses with it), after one step
     # of warm-up.
     if name == "cms_morph":

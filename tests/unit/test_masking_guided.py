@@ -546,7 +546,7 @@ def test_reports():
     summary = json.loads(json.dumps(policy.summary(2)))
     assert [i for i, _ in summary["top"]] == [9, 8]
     assert summary["scored"] == 1
-    assert policy.weights.dtype == np.float32
+    assert policy.token_weights().dtype == np.float32
     for other in (policy, CmsMorphPolicy(FEATURES), EntityAccuracyMorphPolicy(FEATURES), RandomSketchPolicy()):
         json.dumps(other.describe())
 

@@ -132,6 +132,7 @@ def test_any_independent_policy_can_choose_the_words(inner):
             np.testing.assert_allclose(found[row, here], expected[row, here].mean())
     assert policy.select(rows, 0.2).mean() == pytest.approx(0.2, abs=0.006)
     assert policy.state().keys() == inner.state().keys()
+    assert (policy.token_weights() is None) == (inner.token_weights() is None)
     json.dumps(policy.describe())
 
 
