@@ -70,6 +70,7 @@ class FeaturePolicy(BudgetPolicy):
         self.token_scores = self.gram_scores = np.zeros(features.size)
         self.token_tickets = self.gram_tickets = np.zeros(features.size, np.int64)
         self.bound = 1
+        self.updates = 0
 
     def warmup_steps(self, total_steps: int | None = None) -> int:
         """Optimizer steps without guidance."""
@@ -85,8 +86,8 @@ class FeaturePolicy(BudgetPolicy):
         return firsts, np.maximum(budgets - firsts - np.rint(even * budgets).astype(np.int64), 0)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        """The identity of the features; what a policy counts it adds itself."""
-        return {"features": self.features.digest()}
+        """The identity of the features and the number of updates; what a policy counts it adds itself."""
+        return {"features": self.features.digest(), "updates": np.array([self.updates], np.int64)}
 
     def load_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Checks that the counts are of the same strings.
@@ -96,6 +97,7 @@ class FeaturePolicy(BudgetPolicy):
         """
         if not np.array_equal(state["features"], self.features.digest()):
             raise ResumeError("the checkpoint's counts are of another tokenizer; resume with the tokenizer of the run")
+        self.updates = int(np.asarray(state["updates"]).reshape(-1)[0])
 
     def set_scores(self, tokens: Floats, grams: Floats) -> None:
         """Takes the weights by id `[V]` of the token and the trigram stage."""
@@ -106,6 +108,22 @@ class FeaturePolicy(BudgetPolicy):
     def token_weights(self) -> npt.NDArray[np.float32]:
         """What the token stage draws by, float32 `[V]`."""
         return self.token_scores.astype(np.float32)
+
+    def summary(self, size: int = 10) -> dict[str, Any]:
+        """Sources of the targets since the report before, the share of tokens with a weight, and the extreme ones."""
+        weights = self.token_weights().astype(np.float64)
+        weighed = np.flatnonzero(weights)
+        ranked = weighed[np.argsort(weights[weighed], kind="stable")]
+        values = weights[weighed] if len(weighed) else np.zeros(1)
+        return super().summary() | {
+            "updates": self.updates,
+            "weighed": len(weighed) / self.features.size,
+            "mean": float(values.mean()),
+            "min": float(values.min()),
+            "max": float(values.max()),
+            "top": [[int(i), float(weights[i])] for i in ranked[::-1][:size]],
+            "bottom": [[int(i), float(weights[i])] for i in ranked[:size]],
+        }
 
     def describe(self) -> dict[str, Any]:
         """Name and parameters."""
@@ -177,7 +195,6 @@ class AccuracyMorphPolicy(FeaturePolicy):
             else SketchCounter(features, base + first, base + first + 2, shape)
             for first in (1, 2)
         )
-        self.updates = 0
 
     # ---- selection
 
@@ -250,7 +267,7 @@ class AccuracyMorphPolicy(FeaturePolicy):
             for name, counter in self._counters().items()
             for part, values in counter.state().items()
         }
-        return super().state() | counts | {"updates": np.array([self.updates], np.int64)}
+        return super().state() | counts
 
     def load_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Takes what `state` gave.
@@ -262,20 +279,7 @@ class AccuracyMorphPolicy(FeaturePolicy):
         for name, counter in self._counters().items():
             prefix = f"{name}."
             counter.load_state({n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)})
-        self.updates = int(np.asarray(state["updates"]).reshape(-1)[0])
         self._rescore()
-
-    def summary(self, size: int = 10) -> dict[str, Any]:
-        """Sources of the targets since the update before, share of tokens with a score, and the highest and lowest."""
-        scored = np.flatnonzero(self.token_scores)
-        ranked = scored[np.argsort(self.token_scores[scored], kind="stable")]
-        return super().summary() | {
-            "updates": self.updates,
-            "scored": len(scored) / self.features.size,
-            "mean": float(self.token_scores[scored].mean()) if len(scored) else 0.0,
-            "top": [[int(i), float(self.token_scores[i])] for i in ranked[::-1][:size]],
-            "bottom": [[int(i), float(self.token_scores[i])] for i in ranked[:size]],
-        }
 
     def describe(self) -> dict[str, Any]:
         """Name and parameters."""

@@ -97,6 +97,7 @@ class CmsMorphPolicy(FeaturePolicy):
         if done > self.warmup_steps():
             ids, _ = hard_targets(statistics)
             self.hard.add(np.bincount(ids, minlength=self.features.size))
+            self.updates += 1
             self._rescore()
         statistics.reset()
         if done % self.report_steps:
@@ -112,7 +113,8 @@ class CmsMorphPolicy(FeaturePolicy):
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """The counts."""
-        return super().state() | {f"hard.{name}": values for name, values in self.hard.state().items()}
+        counts = {f"hard.{name}": values for name, values in self.hard.state().items()}
+        return super().state() | counts
 
     def load_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Takes what `state` gave; raises `ResumeError` for another tokenizer or way of counting."""

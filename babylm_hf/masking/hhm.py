@@ -95,6 +95,7 @@ class HeavyHitterPolicy(FeaturePolicy):
 
     def learn(self, ids: npt.NDArray[np.int64], losses: npt.NDArray[np.float64]) -> None:
         """Adds losses `[m]` to the weights of ids `[m]`, and finds the members of the second set."""
+        self.updates += 1
         weights = np.maximum(losses, _SMALLEST_WEIGHT)
         if self.counting == "sketch":
             for item, weight in zip(ids.tolist(), weights.tolist(), strict=True):
@@ -114,8 +115,10 @@ class HeavyHitterPolicy(FeaturePolicy):
         self.members[found] = True
 
     def token_weights(self) -> npt.NDArray[np.float32]:
-        """1 for the ids in the second set, float32 `[V]`."""
-        return self.members.astype(np.float32)
+        """The summed high losses of the ids in the second set, float32 `[V]`; 0 for all others."""
+        weights = self.error_weights.copy()
+        weights[list(self.sketch.counts)] = list(self.sketch.counts.values())
+        return (weights * self.members).astype(np.float32)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """The weights, and the table where there is one."""
@@ -128,10 +131,6 @@ class HeavyHitterPolicy(FeaturePolicy):
         self.error_weights = np.array(state["error_weights"], np.float64)
         self.sketch.load_state({n.removeprefix("sketch."): v for n, v in state.items() if n.startswith("sketch.")})
         self._find_members()
-
-    def summary(self) -> dict[str, Any]:
-        """Sources of the targets, and the size of the second set."""
-        return super().summary() | {"members": int(self.members.sum())}
 
     def describe(self) -> dict[str, Any]:
         """Name and parameters."""

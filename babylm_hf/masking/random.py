@@ -1,8 +1,9 @@
 """Counter-based random numbers for masking: one 64-bit hash a position, keyed by (seed, stream, pass, row, position).
 
-The counter itself lives with the plan, which orders its rows by it. Streams in use: "selection" (which positions are
-targets), "corruption" (what they turn into), the same two with the prefix "evaluation." for fixed evaluation masks, and
-"order".
+The counter itself lives with the plan, which orders its rows by it ("order"). Streams in use here: "selection" (which
+positions are targets), with "selection.token" and the like for the guided parts of a budget and "budget" for its
+rounding; "corruption" (what they turn into); "time" and "mode" (the random rates of diffusion). Fixed evaluation masks put
+"evaluation." before the names, and what is drawn only to be looked at "inclusion." or "sentence.".
 """
 
 from __future__ import annotations

@@ -545,7 +545,10 @@ def test_reports():
     policy.update(Window(np.full(V, 10), np.arange(V) % 10), 199, 0.15)
     summary = json.loads(json.dumps(policy.summary(2)))
     assert [i for i, _ in summary["top"]] == [9, 8]
-    assert summary["scored"] == 1
+    assert (summary["weighed"], summary["updates"]) == (1, 1)
+    assert summary["min"] == pytest.approx(summary["bottom"][0][1])
+    assert summary["max"] == pytest.approx(9 / 12 + 1 / 12)
+    assert AccuracyMorphPolicy(FEATURES).summary()["mean"] == 0
     assert policy.token_weights().dtype == np.float32
     for other in (policy, CmsMorphPolicy(FEATURES), EntityAccuracyMorphPolicy(FEATURES), RandomSketchPolicy()):
         json.dumps(other.describe())
