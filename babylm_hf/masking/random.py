@@ -2,8 +2,8 @@
 
 The counter itself lives with the plan, which orders its rows by it ("order"). Streams in use here: "selection" (which
 positions are targets), with "selection.token" and the like for the guided parts of a budget and "budget" for its
-rounding; "corruption" (what they turn into); "time" and "mode" (the random rates of diffusion). Fixed evaluation masks put
-"evaluation." before the names, and what is drawn only to be looked at "inclusion." or "sentence.".
+rounding; "corruption" (what they turn into); "time" and "mode" (the random rates of diffusion). Fixed evaluation masks
+put "evaluation." before the names, and what is drawn only to be looked at "inclusion." or "sentence.".
 """
 
 from __future__ import annotations
