@@ -145,6 +145,12 @@ class TokenStream:
         ids = self.tokens[np.minimum(at, self.num_tokens - 1)].astype(np.int64)
         return {"input_ids": np.where(inside, ids, self.info.pad_id), "attention_mask": inside.astype(np.int64)}
 
+    def fetch_word_starts(self, seq_length: int, rows: np.ndarray | Sequence[int]) -> np.ndarray:
+        """Words that begin at each token of the rows, int64 `[n, seq_length]`; 0 beyond the end of the stream."""
+        at = np.asarray(rows, np.int64)[:, None] * seq_length + np.arange(seq_length)
+        starts = self.word_starts[np.minimum(at, self.num_tokens - 1)].astype(np.int64)
+        return np.where(at < self.num_tokens, starts, 0)
+
     def token_counts(self) -> np.ndarray:
         """How often each id occurs in the stream, int64 `[vocab_size]`."""
         return np.fromfile(self.folder / "token_counts.bin", np.int64)

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from ..models.heads import PositionSelector
 
 IGNORED = -100
+# A stock model is not told the mask rate of its rows.
+_NOT_FOR_THE_MODEL = ("labels", "loss_weights", "maskable", "mask_rate")
 
 
 @dataclass
@@ -28,11 +30,17 @@ class TargetLosses:
         losses: float32 `[N]`, natural logarithm, with gradient.
         target_ids: int64 `[N]`.
         logits: `[N, V]` in the model's dtype.
+        weights: float32 `[N]`, what each loss counts; 1 where None.
     """
 
     losses: Tensor
     target_ids: Tensor
     logits: Tensor
+    weights: Tensor | None = None
+
+    def total(self) -> Tensor:
+        """The weighted sum of the losses."""
+        return self.losses.sum() if self.weights is None else (self.losses * self.weights).sum()
 
     def correct(self) -> Tensor:
         """bool `[N]`: the most probable piece is the target. Integers are compared; bfloat16 would merge ids."""
@@ -42,12 +50,17 @@ class TargetLosses:
 def to_targets(batch: dict[str, Any]) -> dict[str, Any]:
     """A new batch with the labels as a list of targets, made on the host so that no device has to be waited for.
 
-    `labels` int64 `[n, L]` becomes `target_index` int64 `[N]` (row * L + position) and `target_ids` int64 `[N]`.
+    `labels` int64 `[n, L]` becomes `target_index` int64 `[N]` (row * L + position) and `target_ids` int64 `[N]`. With
+    `loss_weights` `[n, L]` (a rate whose draws weigh differently) there are `target_weights` `[N]` too, and `maskable`
+    `[n]` becomes the number that the weighted sum is divided by.
     """
     labels = batch["labels"].reshape(-1)
     index = torch.nonzero(labels != IGNORED).squeeze(-1)
-    rest = {name: value for name, value in batch.items() if name != "labels"}
-    return {**rest, "target_index": index, "target_ids": labels[index]}
+    rest = {name: value for name, value in batch.items() if name not in _NOT_FOR_THE_MODEL}
+    made = {**rest, "target_index": index, "target_ids": labels[index]}
+    if "loss_weights" in batch:
+        made |= {"target_weights": batch["loss_weights"].reshape(-1)[index], "count": int(batch["maskable"].sum())}
+    return made
 
 
 def _rounded(count: int) -> int:
@@ -73,8 +86,8 @@ class MaskedObjective:
         return to_targets(batch)
 
     def count(self, batch: dict[str, Any]) -> int:
-        """What the summed loss of a step is divided by: the number of targets."""
-        return len(batch["target_ids"])
+        """What the summed loss of a step is divided by: the targets, or under loss weights the maskable tokens."""
+        return batch.get("count", len(batch["target_ids"]))
 
     def __call__(self, inputs: dict[str, Any], forward: Callable[..., Any] | None = None) -> TargetLosses:
         """The losses of one prepared micro-batch.
@@ -85,8 +98,10 @@ class MaskedObjective:
         """
         inputs = dict(inputs)
         index, target_ids = inputs.pop("target_index"), inputs.pop("target_ids")
+        weights = inputs.pop("target_weights", None)
+        inputs.pop("count", None)
         count = len(target_ids)
         filled = F.pad(index, (0, _rounded(count) - count))  # position 0 again: computed, and left out of the loss
         logits = self.selector.logits(inputs, filled, forward)[:count]
         losses = F.cross_entropy(logits.float(), target_ids, reduction="none")
-        return TargetLosses(losses, target_ids, logits)
+        return TargetLosses(losses, target_ids, logits, weights)

@@ -23,7 +23,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ..errors import OptionError
 from ..evaluation.held_out import held_out_loss
-from ..masking import MaskingCollator, TokenStatistics
+from ..masking import MaskingCollator
 from ..masking.random import row_keys
 from ..objectives import MaskedObjective
 from ..plan import RunPlan
@@ -102,8 +102,7 @@ class BabyLMTrainer(ResumableTrainer):
         for callback in self.callback_handler.callbacks:
             self._attach(callback)
         self.policy = data_collator.policy
-        positions: Any = getattr(self.policy, "positions", "all")
-        self.statistics = TokenStatistics(data_collator.vocabulary.size, self.args.device, positions)
+        self.statistics = data_collator.new_statistics(self.args.device)
         self._micro_batch = 0
         self._milestone: str | None = None
         self._reset_window()
@@ -171,6 +170,7 @@ class BabyLMTrainer(ResumableTrainer):
             rank=args.process_index,
             world_size=args.world_size,
             accumulation=args.gradient_accumulation_steps,
+            word_starts=self.policy.needs_word_starts,
             **options,
         )
 
@@ -214,7 +214,7 @@ class BabyLMTrainer(ResumableTrainer):
         result = self.objective(inputs, forward=model)
         if model.training and self.policy.needs_feedback:
             self._observe(inputs, result)
-        summed = result.losses.sum()
+        summed = result.total()
         if model.training:
             self._loss_sum += summed.detach()
         count = num_items_in_batch if num_items_in_batch is not None else max(len(result.target_ids), 1)
@@ -271,14 +271,15 @@ class BabyLMTrainer(ResumableTrainer):
 
     def _drain_window(self) -> dict[str, float]:
         """Loss per target, realised mask rate and share of clipped probabilities since the last line."""
-        counts = (self._targets, self.data_collator.tally["maskable"], self.policy.clipped)
+        tally = self.data_collator.tally
+        counts = (self._targets, tally["targets"], tally["maskable"], self.policy.clipped)
         window = torch.stack([self._loss_sum, *(self._loss_sum.new_tensor(float(n)) for n in counts)])
         if self.args.world_size > 1:
             window = self.accelerator.reduce(window, reduction="sum")
         self._reset_window()
-        summed, targets, maskable, clipped = (float(v) for v in window)
+        summed, count, targets, maskable, clipped = (float(v) for v in window)
         facts = {"mask_rate_realised": targets / max(maskable, 1.0), "mask_clipped": clipped / max(targets, 1.0)}
-        return {"loss": summed / max(targets, 1.0), **facts}
+        return {"loss": summed / max(count, 1.0), **facts}
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
