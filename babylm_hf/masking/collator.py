@@ -58,6 +58,10 @@ class MaskingCollator:
         OptionError: an option cannot work, or the tokenizer has no mask token.
     """
 
+    published = False
+    """Whether this is the reference profile of its method, for the record (`reference` is about special tokens only).
+    """
+
     shows_realised_rate = False
     """Whether a model that is told its mask rate is told the share of targets (the published code) or what was drawn.
     """
@@ -318,7 +322,7 @@ class MaskingCollator:
             "policy": self.policy.describe(),
             "corruption": self.corruption.describe(),
             "seed": self.seed,
-            "reference_behaviour": self.reference,
+            "reference_behaviour": self.reference or self.published,
             **({"loss_weighting": self.weighting} if self.rate.weighted else {}),
             **({} if prior is None else {"prior": hashlib.sha256(prior.tobytes()).hexdigest()}),
         }

@@ -72,6 +72,7 @@ class DataCollatorForFrequencyMasking(MaskingCollator):
             prior=prior,
             pad_to_multiple_of=pad_to_multiple_of,
         )
+        self.published = reference_behaviour
 
 
 class DataCollatorForDiffusionMasking(MaskingCollator):
@@ -155,6 +156,7 @@ class DataCollatorForDiffusionMasking(MaskingCollator):
             prior=prior,
             pad_to_multiple_of=pad_to_multiple_of,
         )
+        self.published = reference_behaviour
         self.shows_realised_rate = reference_behaviour and isinstance(self.policy, UniformPolicy)
 
 

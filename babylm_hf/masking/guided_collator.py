@@ -185,3 +185,4 @@ class DataCollatorForGuidedMasking(MaskingCollator):
             prior=prior,
             pad_to_multiple_of=pad_to_multiple_of,
         )
+        self.published = reference_behaviour

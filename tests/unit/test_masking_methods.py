@@ -199,6 +199,8 @@ def test_methods_describe_themselves(name):
     described = json.loads(json.dumps(BOTH[name].describe()))
     assert described["policy"]["name"]
     assert described["rate"]["name"]
+    made_here = not name.startswith(("uniform", "hard", "soft", "whole words", "spans", "noise and adaptive"))
+    assert described["reference_behaviour"] == ("reference" in name and made_here)
     json.dumps(BOTH[name].policy.summary())
     state = BOTH[name].policy.state()
     BOTH[name].policy.load_state({key: np.array(values) for key, values in state.items()})
