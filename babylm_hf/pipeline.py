@@ -79,6 +79,9 @@ def check_early(options: Options) -> None:
     parse_curriculum(args.max_seq_len, int(args.num_train_epochs), args.rows_per_step())
     parse_milestones(args.milestone_spec())
     make_rate(masking.mlm_prob, masking.mask_decay)
+    held_out = options.corpus.validation_file or options.corpus.dataset_validation_split or options.corpus.demo
+    if getattr(args.eval_strategy, "value", args.eval_strategy) != "no" and not held_out:
+        raise OptionError("--eval_strategy needs held-out text to evaluate on; pass --validation_file too")
     if named := [*(options.corpus.train_file or []), *(options.corpus.validation_file or [])]:
         find_sources(named)
 

@@ -84,9 +84,12 @@ class Recipe:
         if unknown:
             raise OptionError(f"recipe {self.name} sets options that do not exist: {sorted(unknown)}")
         parser.set_defaults(**defaults)
-        *parsed, rest = parser.parse_args_into_dataclasses(
-            argv, return_remaining_strings=True, look_for_args_file=False
-        )
+        try:
+            *parsed, rest = parser.parse_args_into_dataclasses(
+                argv, return_remaining_strings=True, look_for_args_file=False
+            )
+        except ValueError as error:  # the stock arguments refuse what the device or another option rules out
+            raise OptionError(" ".join(str(error).split())) from error
         if rest:
             raise OptionError(_unknown_option(rest[0], parser))
         return Options(*parsed)

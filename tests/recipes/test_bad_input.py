@@ -47,6 +47,7 @@ def digest(folder):
         (["--milestones", "1Q"], "--milestones"),
         (["--num_train_epochs", "2.5"], "--num_train_epochs"),
         (["--batch_size", "0"], "--batch_size"),
+        (["--eval_strategy", "steps"], "--validation_file"),
         (["--bach_size", "4"], "did you mean --batch_size"),
         (["--max_words", "many"], "--max_words"),
         (["--tokenizer_algorithm", "words"], "--tokenizer_algorithm"),
