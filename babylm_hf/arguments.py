@@ -56,6 +56,10 @@ class TokenizerArguments:
     tokenizer: str | None = option(
         None, "Hub id, folder, tokenizer.json or SentencePiece .model; without it one is trained", "--tokenizer_name"
     )
+    tokenizer_if_reachable: str | None = option(
+        None,
+        "a Hub tokenizer that is used where it can be loaded and none is named; else one is trained",
+    )
     tokenizer_algorithm: Literal["bpe", "wordpiece", "unigram"] = option("bpe", "algorithm when one is trained")
     vocab_size: int = option(40_000, "vocabulary size when one is trained")
     lower: bool = option(False, "lower-case the text in the tokenizer")
@@ -88,24 +92,72 @@ class ModelArguments:
 
 @dataclass
 class MaskingArguments:
-    """Rate, policy and corruption of the masks (Edman & Fraser 2025)."""
+    """Rate, policy and corruption of the masks."""
 
     _argument_group_name = "masking"
 
-    masking: Literal["regular", "hard", "soft"] = option(
-        "hard", "policy: uniform, or adaptive by error rate (hard) or by loss (soft)"
-    )
+    masking: Literal[
+        "regular", "hard", "soft", "frequency", "whole_word", "span",
+        "random", "accuracy_morph", "entity_accuracy_morph", "cms_morph", "hhm", "entity_only", "error_only",
+        "frequency_only", "random_sketch",
+    ] = option(
+        "hard",
+        "policy: uniform (regular); adaptive by error rate (hard) or loss (soft); by corpus frequency; whole words; "
+        "spans; or an exact number in every row: random, or guided (accuracy_morph and its relatives)",
+        "--policy",
+    )  # fmt: skip
     regular_mlm: bool = option(False, "same as --masking regular")
     soft: bool = option(False, "same as --masking soft")
     mlm_prob: float = option(0.15, "mask rate at the first step")
-    mask_decay: float = option(0.0, "how much the rate falls, linearly, by the last step")
+    mask_decay: float = option(0.0, "how much the rate falls by the last step")
+    mask_schedule: str = option("linear", "how it falls: linear, cosine, or share:rate pairs, such as 0:0.4,0.5:0.15")
     mask_replace_prob: float = option(0.8, "share of the targets replaced by the mask token")
     random_replace_prob: float = option(0.1, "share of the targets replaced by a random token")
+    mask_prior: str | None = option(None, "file with a weight for every token id that multiplies its chances")
     mask_update_steps: int = option(200, "optimizer steps between updates of the mask weights")
     first_mask_update: int = option(0, "no update before this step")
     mask_lambda: float = option(0.2, "share of the old weight that an update keeps")
     log_mlm_probs: bool = option(False, "save the mask weight of every token at every update")
     reference_behaviour: bool = option(False, "do what the published code does where it differs from the paper or us")
+
+    noise_schedule: Literal["linear", "cosine", "cosine_squared", "gaussian", "bimodal"] | None = option(
+        None, "masked diffusion: draw every row's mask rate from this schedule and weigh its loss"
+    )
+    softening: float | None = option(None, "power of the schedule's derivative in the weight; 1, Gaussians 0.1")
+    max_loss_weight: float | None = option(None, "no loss weight is larger")
+    loss_weighting: Literal["sequence", "token"] = option("sequence", "one weight a row, or each token's exact one")
+    noise_mean: float | None = option(None, "gaussian: mean mask rate")
+    noise_std: float | None = option(None, "gaussian: its standard deviation")
+    left_share: float | None = option(None, "bimodal: probability of the left mode")
+    left_mean: float | None = option(None, "bimodal: left mode")
+    left_std: float | None = option(None, "bimodal: its standard deviation")
+    right_mean_first: float | None = option(None, "bimodal: right mode at the first step")
+    right_mean_last: float | None = option(None, "bimodal: where it moves to")
+    right_std: float | None = option(None, "bimodal: its standard deviation")
+    right_pace: float | None = option(None, "bimodal: how fast it moves")
+
+    frequency_exponent: float = option(0.02, "frequency: power of the weights at its full value")
+    frequency_curriculum: bool = option(True, "frequency: let it rise from 0 over the passes")
+    frequency_weighting: Literal["rank", "inverse", "exponential", "uniform"] = option("rank", "frequency: weights")
+    frequency_floor: float = option(0.0, "frequency: smallest weight in a row")
+    span_length: float = option(5.0, "span: mean length before the cut")
+    max_span_length: int = option(10, "span: longest span")
+    span_unit: Literal["word", "token"] = option("word", "span: what lengths count")
+
+    guided_shares: str | None = option(None, "guided: shares of the budget, as even,first,second; default as published")
+    guided_warmup: float | None = option(None, "guided: steps, or below 1 a share of the run, without guidance")
+    smoothing: float = option(1.0, "guided: added to the wrong guesses, and twice to all, in an error rate")
+    min_seen: float = option(3.0, "guided: targets before a token has an error rate")
+    score_cap: float = option(0.9, "guided: no error rate is higher")
+    score_formula: Literal["code", "paper"] = option("code", "guided: the error rate as published in code or in print")
+    counting: Literal["exact", "sketch"] | None = option(None, "guided: exact counts, or sketches as published")
+    sketch_width: int = option(65_536, "guided: columns of a sketch")
+    sketch_depth: int = option(4, "guided: rows of a sketch")
+    count_decay: float = option(1.0, "guided: what the counts are multiplied by at every update")
+    budget_rounding: Literal["half_even", "stochastic"] = option("half_even", "guided: rounding of a row's budget")
+    count_only_mask_token: bool = option(False, "learn only from targets shown as the mask token")
+    merge_continuations: bool = option(True, "guided: count ##ing and ing as one")
+    trigram_boundaries: bool = option(True, "guided: trigrams know where a piece begins and ends")
 
     def policy_name(self) -> str:
         """The policy after the two shorthand flags of the reference."""

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
@@ -18,10 +19,10 @@ from transformers.utils import logging
 from . import __version__
 from .corpus import TokenStream, iter_documents, load_tokenizer, require_mask_token, text_digests, train_tokenizer
 from .corpus.files import find_sources
-from .errors import OptionError
+from .errors import CorpusError, OptionError
 from .evaluation import evaluate_pairs, load_pairs
 from .evaluation.held_out import unigram_loss
-from .masking import DataCollatorForDecayingMasking, DataCollatorForDynamicMasking, MaskingCollator, make_rate
+from .masking.factory import collator_of, rate_of
 from .models import build_model
 from .models.deberta_attention import use_fast_attention
 from .plan import parse_curriculum, parse_milestones
@@ -50,7 +51,15 @@ def run(recipe: Recipe, options: Options) -> BabyLMTrainer:
     model = build_model(options.model.model, tokenizer, **options.model.overrides())
     if options.model.fast_attention:
         use_fast_attention(model)  # does nothing to other architectures
-    collator = masking_collator(options, tokenizer)
+    stages = parse_curriculum(args.max_seq_len, int(args.num_train_epochs), args.rows_per_step())
+    collator = collator_of(
+        options.masking,
+        tokenizer,
+        seed=args.seed,
+        token_counts=train_rows.token_counts(),
+        num_passes=int(args.num_train_epochs),
+        batch_tokens=args.rows_per_step() * stages[0].seq_length,
+    )
     trainer = BabyLMTrainer(
         model=model,
         args=args,
@@ -78,7 +87,7 @@ def check_early(options: Options) -> None:
     args.resume_from_checkpoint = str(checkpoint) if checkpoint else None
     parse_curriculum(args.max_seq_len, int(args.num_train_epochs), args.rows_per_step())
     parse_milestones(args.milestone_spec())
-    make_rate(masking.mlm_prob, masking.mask_decay)
+    rate_of(masking)
     held_out = options.corpus.validation_file or options.corpus.dataset_validation_split or options.corpus.demo
     if getattr(args.eval_strategy, "value", args.eval_strategy) != "no" and not held_out:
         raise OptionError("--eval_strategy needs held-out text to evaluate on; pass --validation_file too")
@@ -132,6 +141,11 @@ def find_tokenizer(options: Options, sources: list[Any]) -> Any:
     chosen = options.tokenizer
     if chosen.tokenizer is not None:
         return load_tokenizer(chosen.tokenizer, lowercase=chosen.lower)
+    if chosen.tokenizer_if_reachable is not None:
+        try:
+            return load_tokenizer(chosen.tokenizer_if_reachable, lowercase=chosen.lower)
+        except CorpusError as error:
+            print(f"{error} A tokenizer is trained on the text instead.", file=sys.stderr)
     corpus = options.corpus
     texts = text_digests(sources, corpus.document, corpus.text_field)
     decides = {"texts": texts, "document": corpus.document, **asdict(chosen)}
@@ -152,29 +166,6 @@ def token_stream(options: Options, sources: list[Any], tokenizer: Any) -> TokenS
     corpus = options.corpus
     return TokenStream.build(
         sources, tokenizer, cache_dir=corpus.cache_dir, document=corpus.document, text_field=corpus.text_field
-    )
-
-
-def masking_collator(options: Options, tokenizer: Any) -> MaskingCollator:
-    """The collator of the masking options."""
-    masking = options.masking
-    shared = {
-        "mlm_probability": masking.mlm_prob,
-        "mask_decay": masking.mask_decay,
-        "mask_replace_prob": masking.mask_replace_prob,
-        "random_replace_prob": masking.random_replace_prob,
-        "seed": options.training.seed,
-        "reference_behaviour": masking.reference_behaviour,
-    }
-    if masking.policy_name() == "regular":
-        return DataCollatorForDecayingMasking(tokenizer, **shared)
-    return DataCollatorForDynamicMasking(
-        tokenizer,
-        kind="soft" if masking.policy_name() == "soft" else "hard",
-        mask_update_steps=masking.mask_update_steps,
-        first_mask_update=masking.first_mask_update,
-        mask_lambda=masking.mask_lambda,
-        **shared,
     )
 
 

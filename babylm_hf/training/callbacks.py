@@ -55,11 +55,10 @@ class FeedbackCallback(BabyLMCallback):
         """After the optimizer step, before anything is saved."""
         if self.trainer.update_policy():
             self.trainer.notify("policy", **self._named(self.trainer.policy.summary()))
-            if self.weights_folder is not None and state.is_world_process_zero:
+            weights = self.trainer.policy.token_weights()
+            if weights is not None and self.weights_folder is not None and state.is_world_process_zero:
                 self.weights_folder.mkdir(parents=True, exist_ok=True)
-                np.save(
-                    self.weights_folder / f"step-{state.global_step:08d}.npy", self.trainer.policy.state()["weights"]
-                )
+                np.save(self.weights_folder / f"step-{state.global_step:08d}.npy", weights)
 
     def _named(self, summary: dict[str, Any]) -> dict[str, Any]:
         """The summary with each `[id, weight]` as `[id, weight, piece]`, so that a card can name the pieces."""

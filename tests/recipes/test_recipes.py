@@ -28,7 +28,7 @@ def test_every_recipe_is_named_after_its_file_and_parses(name):
     assert found.parse(["--demo"]).training.output_dir == f"runs/{name}_demo"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*DECAYING, *CONSTANT])
 def test_the_published_settings_are_the_defaults(name):
     options = recipe(name).parse([])
     expected = (0.40, 0.25, DECAYING[name]) if name in DECAYING else (0.15, 0.0, CONSTANT[name])
@@ -39,6 +39,20 @@ def test_the_published_settings_are_the_defaults(name):
     assert (training.learning_rate, training.lamb, training.warmup_steps) == (7e-3, True, 0.01)
     assert (model.hidden_size, model.intermediate_size, options.tokenizer.vocab_size) == (384, 1280, 40_000)
     assert training.track == "strict-small"
+
+
+@pytest.mark.parametrize("name", ["accuracy_morph", "random_mlm"])
+def test_the_published_settings_of_accuracy_morph(name):
+    options = recipe(name).parse([])
+    masking, training = options.masking, options.training
+    assert masking.policy_name() == {"accuracy_morph": "accuracy_morph", "random_mlm": "random"}[name]
+    assert (masking.mlm_prob, masking.mask_update_steps, masking.smoothing, masking.min_seen) == (0.15, 200, 1.0, 3.0)
+    assert (masking.score_cap, masking.sketch_width, masking.sketch_depth) == (0.9, 65_536, 4)
+    assert (training.max_seq_len, training.batch_size, training.max_steps) == ("128", 64, 10_000)
+    assert (training.learning_rate, training.weight_decay, training.lr_scheduler_type) == (5e-4, 0.01, "linear")
+    assert (training.get_warmup_steps(10_000), training.lamb, training.max_grad_norm) == (600, False, 1.0)
+    assert (options.model.model, options.tokenizer.vocab_size) == ("bert-small", 30_522)
+    assert recipe(name).parse(["--policy", "hhm"]).masking.policy_name() == "hhm"
 
 
 def test_the_flags_of_the_reference_are_understood():
@@ -59,7 +73,7 @@ def test_the_flags_of_the_reference_are_understood():
     assert recipe("hard").parse(["--regular_mlm"]).masking.policy_name() == "regular"
 
 
-@pytest.mark.parametrize("name", ["hard_decay", "soft", "regular_mlm"])
+@pytest.mark.parametrize("name", ["hard_decay", "soft", "regular_mlm", "accuracy_morph", "random_mlm"])
 def test_a_run_leaves_what_is_promised(tmp_path, few_pairs, name):
     output = tmp_path / "run"
     arguments = [*TINY_RECIPE, "--output_dir", str(output), "--log_mlm_probs", "--eval_pairs", few_pairs]
@@ -88,7 +102,7 @@ def test_a_run_leaves_what_is_promised(tmp_path, few_pairs, name):
     assert kinds.count("evaluation") == 2 * 4  # held-out text and pairs: untrained, at two milestones, at the end
     assert kinds.count("stage") == 2
     weights = list((record / "mask_weights").glob("*.npy"))
-    assert bool(weights) == (name != "regular_mlm")
+    assert bool(weights) == (name not in ("regular_mlm", "random_mlm"))
 
 
 def test_a_rerun_gives_the_same_numbers(tmp_path, few_pairs):
