@@ -201,12 +201,15 @@ def _method_title(parameters: Mapping[str, Any]) -> str:
 
 
 def _rate(rate: Mapping[str, Any], total_steps: int | None) -> dict[str, Any] | None:
-    initial = rate.get("mlm_prob")
-    if initial is None:
+    name, initial = rate.get("name"), rate.get("mlm_prob")
+    if name is None and initial is None:
         return None
+    if initial is None or name not in (None, "constant", "linear decay"):
+        # No formula is better than that of another schedule.
+        return {"other": name, "initial": None, "decay": None, "final": None}
     decay = rate.get("mask_decay") or 0.0
     share = (total_steps - 1) / total_steps if total_steps else 1.0
-    return {"initial": initial, "decay": decay, "final": initial - decay * share}
+    return {"other": None, "initial": initial, "decay": decay, "final": initial - decay * share}
 
 
 def _corruption(corruption: Mapping[str, Any]) -> dict[str, float] | None:

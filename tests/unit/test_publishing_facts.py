@@ -1,0 +1,35 @@
+"""A card states the schedule of this run, or none, never another one's formula."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from synthetic_record import MANIFEST, synthetic_record
+
+from babylm_hf.masking import CosineDecayRate, NoiseRate, StepRate, make_noise
+from babylm_hf.publishing import ModelCardRenderer
+
+OTHERS = [CosineDecayRate(0.4, 0.25), StepRate.parse("0:0.4,0.5:0.15"), NoiseRate(make_noise("cosine"))]
+
+
+def _card(folder, rate):
+    method = copy.deepcopy(MANIFEST["method"])
+    method["parameters"]["rate"] = rate
+    return ModelCardRenderer(synthetic_record(folder / "record", method=method)).render()
+
+
+@pytest.mark.parametrize("rate", OTHERS, ids=lambda rate: type(rate).__name__)
+def test_another_schedule_is_named_and_not_given_the_linear_formula(tmp_path, rate):
+    facts = rate.describe()
+    card = _card(tmp_path, facts)
+    assert f'follows the schedule "{facts["name"]}"' in card
+    assert r"\frac{k}{T}" not in card
+
+
+def test_linear_and_constant_rates_have_their_own_words(tmp_path):
+    linear = _card(tmp_path / "a", {"name": "linear decay", "mlm_prob": 0.4, "mask_decay": 0.25})
+    constant = _card(tmp_path / "b", {"name": "constant", "mlm_prob": 0.15})
+    assert r"\frac{k}{T}" in linear
+    assert r"\frac{k}{T}" not in constant
+    assert "At every step 15.0 %" in constant
