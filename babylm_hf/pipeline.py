@@ -83,8 +83,7 @@ def run(recipe: Recipe, options: Options) -> BabyLMTrainer:
 def check_early(options: Options) -> None:
     """Everything that can be refused without reading the text, so that a slip costs seconds and touches nothing."""
     args, masking = options.training, options.masking
-    checkpoint = resolve_resume(Path(args.output_dir), args.resume_from_checkpoint)
-    args.resume_from_checkpoint = str(checkpoint) if checkpoint else None
+    resolve_resume(Path(args.output_dir), args.resume_from_checkpoint)
     parse_curriculum(args.max_seq_len, int(args.num_train_epochs), args.rows_per_step())
     parse_milestones(args.milestone_spec())
     rate_of(masking)

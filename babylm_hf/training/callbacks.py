@@ -102,6 +102,8 @@ class MilestoneCallback(BabyLMCallback):
         for milestone in self.trainer.plan.milestones:
             if milestone.step == state.global_step:
                 self._save(milestone)
+                # A run that has milestones can always be resumed: one without the other would be a dead end.
+                control.should_save |= getattr(args.save_strategy, "value", args.save_strategy) != "no"
 
     def _save(self, milestone: PlannedMilestone) -> None:
         trainer = self.trainer

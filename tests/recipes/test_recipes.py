@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,33 @@ def test_a_run_leaves_what_is_promised(tmp_path, few_pairs, name):
     assert kinds.count("stage") == 2
     weights = list((record / "mask_weights").glob("*.npy"))
     assert bool(weights) == (name not in ("regular_mlm", "random_mlm"))
+
+
+def test_auto_goes_on_from_wherever_a_run_was_killed(tmp_path, few_pairs):
+    output = tmp_path / "run"
+    arguments = [
+        *TINY_RECIPE,
+        "--output_dir",
+        str(output),
+        "--eval_pairs",
+        few_pairs,
+        "--save_steps",
+        "1000",
+        "--save_total_limit",
+        "9",
+    ]
+    arguments += ["--resume_from_checkpoint", "auto"]
+    whole = recipe("hard_decay").run(recipe("hard_decay").parse(arguments))
+    weights = (output / "model.safetensors").read_bytes()
+    steps = [milestone.step for milestone in whole.plan.milestones]
+    # Killed after the first milestone: its checkpoint is there. Killed before it: only the record is.
+    for left in ([f"checkpoint-{steps[0]}", "chck_2K"], []):
+        for path in output.iterdir():
+            if path.name not in (*left, "record"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        recipe("hard_decay").run(recipe("hard_decay").parse(arguments))
+        assert (output / "model.safetensors").read_bytes() == weights
+        assert {"chck_2K", "chck_4K"} <= {path.name for path in output.iterdir()}
 
 
 def test_a_rerun_gives_the_same_numbers(tmp_path, few_pairs):
