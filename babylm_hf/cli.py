@@ -13,9 +13,7 @@ from typing import Any
 
 from . import __version__
 from .environment import share_the_machine
-from .errors import BabyLMError, OptionError
-
-EXIT_USER_ERROR = 2
+from .errors import EXIT_USER_ERROR, BabyLMError, OptionError
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+EXIT_USER_ERROR = 2
+"""Exit status of a command that ended with one of these errors."""
+
 
 class BabyLMError(Exception):
     """Base of every failure that the user, not the code, can mend; the command line prints it and exits with 2."""

@@ -21,9 +21,7 @@ from .arguments import (
     TokenizerArguments,
 )
 from .environment import share_the_machine
-from .errors import BabyLMError, OptionError
-
-EXIT_USER_ERROR = 2
+from .errors import EXIT_USER_ERROR, BabyLMError, OptionError
 
 
 @dataclass

@@ -217,6 +217,10 @@ class RunPlan:
         before, after = self._words_before(index), int(self.words_after[index])
         return PlannedStep(index, planned.index, planned.stage, rows.copy(), after - before, before, after)
 
+    def stage_at(self, index: int) -> Stage:
+        """The stage of step `index`, 0-based, without looking up its rows."""
+        return self.passes[self._pass_of(index)].stage
+
     def micro_batches(self, index: int, rank: int = 0, world_size: int = 1, accumulation: int = 1) -> list[Rows]:
         """The rows that one process computes in step `index`, one int64 array a micro-batch.
 

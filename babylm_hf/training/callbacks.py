@@ -78,8 +78,8 @@ class CurriculumCallback(BabyLMCallback):
     ) -> None:
         """Before the first step of a stage."""
         plan, step = self.trainer.plan, state.global_step
-        stage = plan.step(step).stage
-        if step == 0 or plan.step(step - 1).stage.index != stage.index:
+        stage = plan.stage_at(step)
+        if step == 0 or plan.stage_at(step - 1).index != stage.index:
             facts = {"seq_length": stage.seq_length, "batch_size": stage.batch_size, "pass": stage.first_pass}
             self.trainer.notify("stage", **facts)
 
