@@ -63,6 +63,8 @@ def main() -> None:
             "milestones": sorted(path.name for path in (options.folder / "run").glob("chck_*")),
         }
         (options.folder / "result.json").write_text(json.dumps(result))
+    # Left to the interpreter's exit, gloo's threads now and then abort a process that has done all its work.
+    trainer.accelerator.end_training()
 
 
 if __name__ == "__main__":
