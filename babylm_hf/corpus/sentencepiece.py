@@ -117,7 +117,8 @@ def _normalizer(model: SentencePieceModel) -> normalizers.Normalizer:
     if model.charsmap:
         steps.append(normalizers.Precompiled(model.charsmap))
     if model.remove_extra_spaces:
-        steps += [normalizers.Replace(Regex("^ +| +$"), ""), normalizers.Replace(Regex(" {2,}"), " ")]
+        # \A and \z, as ^ and $ would also match at every line break inside the text.
+        steps += [normalizers.Replace(Regex(r"\A +| +\z"), ""), normalizers.Replace(Regex(" {2,}"), " ")]
     if model.dummy_prefix:
         steps.append(normalizers.Prepend(MARKER))
     steps.append(normalizers.Replace(" ", MARKER))
