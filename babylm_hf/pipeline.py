@@ -77,6 +77,7 @@ def run(recipe: Recipe, options: Options) -> BabyLMTrainer:
 
     trainer.train()
     trainer.finish()
+    trainer.accelerator.end_training()  # left to the exit, gloo now and then aborts a finished process
     return trainer
 
 
