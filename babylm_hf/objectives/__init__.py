@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from torch import nn
+
 from .masked import MaskedObjective, TargetLosses
 
-__all__ = ["MaskedObjective", "TargetLosses"]
+__all__ = ["MaskedObjective", "TargetLosses", "objective_for"]
+
+
+def objective_for(model: nn.Module) -> MaskedObjective:
+    """The objective that a model is trained with."""
+    return MaskedObjective(model)

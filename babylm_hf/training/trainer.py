@@ -25,7 +25,7 @@ from ..errors import OptionError
 from ..evaluation.held_out import held_out_loss
 from ..masking import MaskingCollator
 from ..masking.random import row_keys
-from ..objectives import MaskedObjective
+from ..objectives import objective_for
 from ..plan import RunPlan
 from .arguments import BabyLMTrainingArguments
 from .callbacks import BabyLMCallback, WordsProgressCallback, default_callbacks
@@ -85,7 +85,7 @@ class BabyLMTrainer(ResumableTrainer):
         self._plan = plan
         if plan is not None:
             args.max_steps = plan.total_steps
-        self.objective = MaskedObjective(model)
+        self.objective = objective_for(model)
         self.milestone_tasks = milestone_tasks or {}
         # Callbacks given come first: a record has to be open before the project's own have something to tell it.
         super().__init__(
