@@ -59,6 +59,10 @@ _DEBERTA_V3 = {
 # Few buckets: transformers projects all of them in every layer, which on short rows costs as much as the rows do.
 _DEBERTA_LITTLE = {**_DEBERTA_V3, "position_buckets": 32, "max_position_embeddings": 512}
 
+_DIFFUSION = "Kosmopoulou et al. 2025, masked diffusion on the encoder of GPT-BERT"
+# Only with embeddings of their own for input and output do the sizes give the published 26 and 66 million parameters.
+_LLAMA = {"max_position_embeddings": 512, "tie_word_embeddings": False}
+
 PRESETS: dict[str, Preset] = {
     "deberta-v3-base": Preset(
         "deberta-v2",
@@ -76,7 +80,23 @@ PRESETS: dict[str, Preset] = {
     "bert-small": Preset(
         "bert", 64, "the seed model of Accuracy-Morph, 2026", {**_sizes(256, 4, 4, 1024), "type_vocab_size": 1}
     ),
+    "llama-26m": Preset("llama", 64, "model A of the LLaMA baselines", {**_sizes(384, 6, 6, 1536), **_LLAMA}),
+    "llama-66m": Preset("llama", 64, "model B of the LLaMA baselines", {**_sizes(512, 8, 8, 2048), **_LLAMA}),
+    "llama-tiny": Preset("llama", 32, "for demonstrations and tests", {**_sizes(128, 3, 4, 512), **_LLAMA}),
     "bert-tiny": Preset("bert", 32, "for demonstrations and tests", {**_sizes(128, 3, 4, 512), "type_vocab_size": 1}),
+    "diffusion-base": Preset("babylm-diffusion", 64, _DIFFUSION, _sizes(768, 12, 12, 2560)),
+    "diffusion-small": Preset(
+        "babylm-diffusion",
+        64,
+        "the shape above, reduced for a CPU",
+        {**_sizes(256, 4, 4, 704), "conditioning_size": 64},
+    ),
+    "diffusion-tiny": Preset(
+        "babylm-diffusion",
+        32,
+        "the shape above, for demonstrations and tests",
+        {**_sizes(128, 3, 4, 384), "conditioning_size": 32},
+    ),
 }
 
 # The names of `build_model`'s sizes where a configuration class has its own and no alias for them.
@@ -123,6 +143,8 @@ def build_config(preset: str, tokenizer: PreTrainedTokenizerBase, **overrides: A
     """The configuration of `build_model`, made with its final sizes. Arguments and errors are the same."""
     from transformers import AutoConfig
 
+    from . import diffusion  # noqa: F401 (tells AutoConfig of our own architecture)
+
     wanted = {name: value for name, value in overrides.items() if value is not None}
     if preset in PRESETS:
         source = PRESETS[preset]
@@ -138,12 +160,20 @@ def build_config(preset: str, tokenizer: PreTrainedTokenizerBase, **overrides: A
     settings = {**base.to_dict(), **changes}
     if settings.get("pooler_hidden_size") == base.hidden_size:
         settings["pooler_hidden_size"] = width  # derived from the width in DeBERTa-v2, but saved as if it were chosen
+    # So are these in Llama and its like.
+    if settings.get("num_key_value_heads") == base.num_attention_heads and "num_key_value_heads" not in wanted:
+        settings["num_key_value_heads"] = settings.get("num_attention_heads")
+    if settings.get("head_dim") == base.hidden_size // base.num_attention_heads and "head_dim" not in wanted:
+        settings["head_dim"] = None
     config = type(base).from_dict({name: value for name, value in settings.items() if name != "architectures"})
     if config.hidden_size % config.num_attention_heads:
         raise OptionError(
             f"--hidden_size {config.hidden_size} cannot be shared among {config.num_attention_heads} heads: "
             "change it or --num_attention_heads so that it divides evenly."
         )
+    theta = (getattr(config, "rope_parameters", None) or {}).get("rope_theta")
+    if theta is not None:
+        config.rope_theta = theta  # transformers 4 looks for it here and would take another one for the default
     return config
 
 
@@ -183,6 +213,8 @@ def _from_tokenizer(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase
     changes: dict[str, Any] = {"vocab_size": len(tokenizer)}
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         changes[name] = getattr(tokenizer, name, None)
+    if hasattr(config, "special_token_ids"):  # of our diffusion encoder
+        changes["special_token_ids"] = sorted(set(tokenizer.all_special_ids))
     for name in ("cls_token_id", "sep_token_id", "mask_token_id"):  # ModernBERT's configuration keeps these too
         if hasattr(config, name):
             changes[name] = getattr(tokenizer, name, None)
