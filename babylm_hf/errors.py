@@ -28,3 +28,7 @@ class RunFolderError(BabyLMError):
 
 class ResumeError(RunFolderError):
     """The run to be resumed was made with other data, another seed or another plan; the message names which."""
+
+
+class PublishError(BabyLMError):
+    """Something may not be published, or has not arrived; the run on disk is whole and publishing it again goes on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from pathlib import Path
@@ -19,6 +20,47 @@ def write_whole(path: Path, content: str | bytes) -> Path:
         os.fsync(stream.fileno())
     os.replace(temporary, path)
     return path
+
+
+def append_line(path: Path, entry: dict[str, Any]) -> None:
+    """Add a line of JSON to a file; it is on disk when this returns, and a last line torn by a crash is mended first."""
+    line = json.dumps(entry, ensure_ascii=False).encode("utf-8") + b"\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+b") as stream:
+        _mend_tail(stream)
+        stream.write(line)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def parse_line(line: bytes) -> dict[str, Any] | None:
+    """The entry on a line, or None where there is none: entries are objects that say their `kind`."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and "kind" in entry else None
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The entries of a file of JSON lines; what is no entry is passed over, and a file that is not there has none."""
+    lines = path.read_bytes().split(b"\n") if path.is_file() else []
+    return [entry for line in lines if (entry := parse_line(line)) is not None]
+
+
+def _mend_tail(stream: Any) -> None:
+    """End the file with a whole line: finish one that lacks only its line break, cut off one that is torn."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - 1))
+    if size == 0 or stream.read(1) == b"\n":
+        return
+    stream.seek(0)
+    content = stream.read()
+    start = content.rfind(b"\n") + 1
+    if parse_line(content[start:]) is not None:
+        stream.write(b"\n")
+    else:
+        stream.truncate(start)
 
 
 def plain(value: Any) -> Any:

@@ -30,14 +30,13 @@ events.jsonl, each with `kind`, `time`, and `step` (optimizer steps done) and `w
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ..errors import RunFolderError
-from .files import plain, write_whole
+from .files import append_line, parse_line, plain, write_whole
 
 MANIFEST = "run.json"
 EVENTS = "events.jsonl"
@@ -117,13 +116,7 @@ class RunRecord:
             TypeError: a fact that JSON cannot hold.
         """
         event = {"kind": kind, "time": datetime.now(UTC).isoformat(timespec="seconds"), **plain(facts)}
-        line = json.dumps(event, ensure_ascii=False).encode("utf-8") + b"\n"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self._events_path, "a+b") as stream:
-            _mend_tail(stream)
-            stream.write(line)
-            stream.flush()
-            os.fsync(stream.fileno())
+        append_line(self._events_path, event)
         return event
 
     # ---- reading
@@ -153,7 +146,7 @@ class RunRecord:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
-            event = _parse(line)
+            event = parse_line(line)
             if event is not None:
                 events.append(event)
             elif number < len(lines):
@@ -174,27 +167,3 @@ class RunRecord:
                 noted = True
                 sessions[-1] = max(sessions[-1], float(event["seconds"]))
         return sum(sessions) if noted else None
-
-
-def _parse(line: bytes) -> Event | None:
-    """The event on a line, or None where there is none."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and "kind" in event else None
-
-
-def _mend_tail(stream: Any) -> None:
-    """End the file with a whole line: finish one that lacks only its line break, cut off one that is torn."""
-    size = stream.seek(0, os.SEEK_END)
-    stream.seek(max(0, size - 1))
-    if size == 0 or stream.read(1) == b"\n":
-        return
-    stream.seek(0)
-    content = stream.read()
-    start = content.rfind(b"\n") + 1
-    if _parse(content[start:]) is not None:
-        stream.write(b"\n")
-    else:
-        stream.truncate(start)
