@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput, SequenceClassifierOutput
 
 from .configuration_babylm_diffusion import BabyLMDiffusionConfig
+from .generation_babylm_diffusion import DiffusionGenerationMixin
 
 # No probability in any dtype, yet finite, so that sums of p log p stay numbers.
 IMPOSSIBLE = -1e4
@@ -326,7 +327,7 @@ class BabyLMDiffusionModel(BabyLMDiffusionPreTrainedModel):
         return output if _as_dict(config, return_dict) else output.to_tuple()
 
 
-class BabyLMDiffusionForMaskedLM(BabyLMDiffusionPreTrainedModel):
+class BabyLMDiffusionForMaskedLM(BabyLMDiffusionPreTrainedModel, DiffusionGenerationMixin):
     """The encoder with its vocabulary head, whose word vectors are those of the input."""
 
     _tied_weights_keys = {"head.decoder.weight": "model.embeddings.word_embeddings.weight"}  # noqa: RUF012
