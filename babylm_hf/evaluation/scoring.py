@@ -1,34 +1,36 @@
 """Log-probabilities of sentences, as the BabyLM pipeline defines them, computed without its waste.
 
 Masked models: pseudo-log-likelihood, every scored token predicted with that one token masked (Salazar et al. 2020).
-Causal models: ordinary log-likelihood. A token is scored if its characters end after the start of the completion;
-special tokens have no characters and never are. Sums of natural logarithms, without length normalisation.
+Causal models: ordinary log-likelihood. Which tokens are scored stands in `babylm_hf.evaluation.scoring_plan`. Sums of
+natural logarithms, without length normalisation.
 
 The numbers are those of the pipeline in float32; the work is not. Sentences that occur twice and masked contexts that
-differ only in the token to be predicted are computed once, batches hold sentences of one length so that nothing is
-padded, and the vocabulary is computed at the scored positions only (`babylm_hf.models.heads`).
+differ only in the token to be predicted are computed once, batches hold rows of one length so that nothing is padded,
+beginnings that causal rows share are computed once (`babylm_hf.evaluation.prefix_tree`), and the vocabulary is computed
+at the scored positions only (`babylm_hf.models.heads`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
 
-from ..errors import OptionError
 from ..models.heads import PositionSelector, evaluating
+from .prefix_tree import Pack, build_packs
+from .scoring_plan import AnyRequest, Backend, Bucket, Request, ScoringPlan
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-Backend = Literal["mlm", "causal"]
-
 # Logits held at a time, 256 MB in float32: a large vocabulary shortens the batches before it fills the memory.
 _MAX_LOGITS = 1 << 26
+_TRIED_ROWS = 8  # rows on which prefix trees are compared with plain rows before they are trusted
+_WORTH_A_TREE = 0.9  # share of the plain tokens above which a tree saves too little
 
 
 def score_sentences(
@@ -47,8 +49,9 @@ def score_sentences(
         model: with a vocabulary head; its mode, gradients and the random state are left alone.
         tokenizer: a fast one, whose own special tokens are used.
         sentences: without special tokens.
-        backend: `mlm` for masked models, `causal` for models that predict the next token. A causal sentence's first
-            token has nothing before it and is not scored, so the tokenizer should put a BOS token in front.
+        backend: `mlm` for masked models, `causal` for models that predict the next token, `mntp` for masked models that
+            predict it one position to the left. A causal sentence's first token has nothing before it and is not
+            scored, so the tokenizer should put a BOS token in front.
         starts: where in each sentence (in characters) the completion to be scored begins; at 0 without it.
         batch_tokens: tokens in a batch.
         progress: label of a progress bar.
@@ -86,113 +89,87 @@ def token_log_probabilities(
 
     Arguments and errors are those of `score_sentences`.
     """
-    if backend not in ("mlm", "causal"):
-        raise OptionError(f"--backend {backend}: the backends are mlm and causal.")
-    if backend == "mlm" and tokenizer.mask_token_id is None:
-        raise OptionError("The tokenizer has no mask token: a masked model cannot be scored with it.")
-    keys = list(zip(sentences, starts if starts is not None else [0] * len(sentences), strict=True))
-    distinct = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    ids, scored = _encode(tokenizer, list(distinct))
-    results: list[np.ndarray] = [np.zeros(0)] * len(distinct)
-    with evaluating(model), tqdm(total=len(distinct), desc=progress, disable=progress is None) as bar:
-        engine = _Engine(model, tokenizer, batch_tokens)
-        for length, group in _by_length(ids):
-            values = engine.score(
-                backend, np.stack([ids[i] for i in group]), np.stack([scored[i] for i in group]), length
-            )
-            for number, value in zip(group, values, strict=True):
-                results[number] = value
-            bar.update(len(group))
-    return [results[distinct[key]] for key in keys]
+    begins = starts if starts is not None else [0] * len(sentences)
+    requests = [Request(text, start) for text, start in zip(sentences, begins, strict=True)]
+    return score_requests(model, tokenizer, requests, backend=backend, batch_tokens=batch_tokens, progress=progress)
 
 
-def _encode(
-    tokenizer: PreTrainedTokenizerBase, sentences: list[tuple[str, int]]
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Token ids, and which of them end after the start of the completion."""
-    if not tokenizer.is_fast:
-        raise OptionError(
-            "Scoring needs a fast tokenizer (one with a tokenizer.json): only those know their characters."
-        )
-    if not sentences:
-        return [], []
-    encoded = tokenizer(
-        [text for text, _ in sentences],
-        return_offsets_mapping=True,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        truncation=False,
-        verbose=False,
-    )
-    ids = [np.asarray(row, dtype=np.int64) for row in encoded["input_ids"]]
-    scored = [
-        np.fromiter((end > start for _, end in offsets), dtype=bool, count=len(offsets))
-        for offsets, (_, start) in zip(encoded["offset_mapping"], sentences, strict=True)
-    ]
-    return ids, scored
+def score_requests(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    requests: Sequence[AnyRequest],
+    *,
+    backend: Backend,
+    batch_tokens: int = 8192,
+    progress: str | None = None,
+) -> list[np.ndarray]:
+    """Log-probability of every token that each request asks for; arguments and errors as in `score_sentences`."""
+    if backend in ("enc_dec_mask", "enc_dec_prefix"):
+        from .encoder_decoder import score_encoder_decoder
+
+        return score_encoder_decoder(model, tokenizer, requests, backend, batch_tokens=batch_tokens, progress=progress)
+    return score_plan(model, ScoringPlan(tokenizer, backend, requests), batch_tokens=batch_tokens, progress=progress)
 
 
-def _by_length(ids: list[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
-    """The sentences of each length, longest first, so that what does not fit into memory fails at once."""
-    lengths = np.array([len(row) for row in ids], dtype=np.int64)
-    for length in np.unique(lengths)[::-1]:
-        yield int(length), np.flatnonzero(lengths == length)
+def score_plan(
+    model: nn.Module, plan: ScoringPlan, *, batch_tokens: int = 8192, progress: str | None = None
+) -> list[np.ndarray]:
+    """The values of every request of a plan: a float64 array for each. A plan serves any number of checkpoints."""
+    values = np.zeros(int(plan.bounds[-1]), dtype=np.float64)
+    with evaluating(model), tqdm(total=len(values), desc=progress, disable=progress is None, unit="token") as bar:
+        engine = _Engine(model, plan, batch_tokens, bar.update)
+        packs = trees(plan) if plan.backend == "causal" else None
+        if packs and engine.can_share_prefixes(plan):
+            engine.run_packs(packs, values)
+        else:
+            for bucket in plan.buckets():
+                engine.run_bucket(bucket, values)
+    return plan.split(values)
+
+
+def trees(plan: ScoringPlan) -> list[Pack] | None:
+    """The rows of a plan as prefix trees, made once; None where they would save too little."""
+    if "packs" not in plan.cache:
+        slots = [np.arange(first, stop) for first, stop in zip(plan.bounds, plan.bounds[1:], strict=False)]
+        packs = build_packs(plan.rows, slots)
+        plain = sum(len(row.ids) for row in plan.rows if len(row.reads))
+        worth = sum(map(len, packs)) <= _WORTH_A_TREE * plain
+        plan.cache["packs"] = sorted(packs, key=len, reverse=True) if worth else None
+    return plan.cache["packs"]
 
 
 class _Engine:
-    """Scores sentences of equal length."""
+    """Answers the queries of a plan with one model."""
 
-    def __init__(self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, batch_tokens: int) -> None:
+    def __init__(
+        self, model: nn.Module, plan: ScoringPlan, batch_tokens: int, advance: Callable[[int], object]
+    ) -> None:
         self.selector = PositionSelector(model)
-        self.device = next(model.parameters()).device
-        self.mask_id = tokenizer.mask_token_id
-        self.vocabulary = len(tokenizer)
+        parameter = next(model.parameters())
+        self.device, self.dtype = parameter.device, parameter.dtype
+        self.mask_id, self.vocabulary = plan.mask_id, plan.vocabulary
         self.batch_tokens = batch_tokens
+        self.advance = advance
 
-    def score(self, backend: Backend, ids: np.ndarray, scored: np.ndarray, length: int) -> list[np.ndarray]:
-        """For each row of `ids` int64 `[m, length]`, the log-probabilities of its tokens that are `scored`."""
-        values = np.zeros(ids.shape, dtype=np.float64)
-        if backend == "mlm":
-            self._masked(ids, scored, values)
-        elif length > 1:
-            scored = scored & (np.arange(length) > 0)
-            self._causal(ids, scored, values)
-        else:
-            scored = np.zeros_like(scored)
-        return [value[wanted] for value, wanted in zip(values, scored, strict=True)]
+    # ------------------------------------------------------------------ rows of one length
 
-    def _masked(self, ids: np.ndarray, scored: np.ndarray, values: np.ndarray) -> None:
-        """Fill `values` where `scored`, masking one token at a time."""
-        sentence, position = np.nonzero(scored)
-        if len(sentence) == 0:
-            return
-        targets = ids[sentence, position]
-        contexts = ids[sentence]
-        contexts[np.arange(len(contexts)), position] = self.mask_id
-        keys = np.ascontiguousarray(np.concatenate([contexts, position[:, None]], axis=1, dtype=np.int32))
-        _, first, context_of = np.unique(
-            keys.view([("", np.int32)] * keys.shape[1]).ravel(), return_index=True, return_inverse=True
-        )
+    def run_bucket(self, bucket: Bucket, values: np.ndarray) -> None:
+        """Fill `values` at the bucket's slots; a context that several queries share is computed once."""
+        length = bucket.ids.shape[1]
+        contexts = bucket.ids[bucket.row]
+        masked = np.flatnonzero(bucket.masks >= 0)
+        contexts[masked, bucket.masks[masked]] = self.mask_id
+        first, context_of = _distinct(contexts)
         by_context = np.argsort(context_of, kind="stable")
         bounds = np.searchsorted(context_of[by_context], np.arange(len(first) + 1))
-        found = np.empty(len(targets))
-        for start, stop in self._batches(len(first), ids.shape[1], logits_per_row=1):
-            rows = first[start:stop]
+        most = int(np.diff(bounds).max())
+        for start, stop in self._batches(len(first), length, most):
             asked = by_context[bounds[start] : bounds[stop]]
-            flat = np.arange(len(rows)) * ids.shape[1] + position[rows]
-            found[asked] = self._log_probabilities(contexts[rows], flat, context_of[asked] - start, targets[asked])
-        values[sentence, position] = found
-
-    def _causal(self, ids: np.ndarray, scored: np.ndarray, values: np.ndarray) -> None:
-        """Fill `values` where `scored` (never at the first token) from left to right."""
-        length = ids.shape[1] - 1
-        for start, stop in self._batches(len(ids), length, logits_per_row=length):
-            row, position = np.nonzero(scored[start:stop])
-            if len(row) == 0:
-                continue
-            flat, targets = row * length + position - 1, ids[start + row, position]
-            found = self._log_probabilities(ids[start:stop, :-1], flat, np.arange(len(flat)), targets)
-            values[start + row, position] = found
+            flat = (context_of[asked] - start) * length + bucket.reads[asked]
+            ids = torch.from_numpy(contexts[first[start:stop]]).to(self.device)
+            inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+            values[bucket.slots[asked]] = self._read(inputs, flat, bucket.targets[asked])
+            self.advance(len(asked))
 
     def _batches(self, rows: int, length: int, logits_per_row: int) -> Iterator[tuple[int, int]]:
         per_row = logits_per_row if self.selector.head is not None else length
@@ -200,15 +177,77 @@ class _Engine:
         for start in range(0, rows, size):
             yield start, min(start + size, rows)
 
-    def _log_probabilities(
-        self, rows: np.ndarray, flat: np.ndarray, which: np.ndarray, targets: np.ndarray
-    ) -> np.ndarray:
-        """log p(targets[j]) at the position flat[which[j]] of the flattened `rows`, float64.
+    def _read(self, inputs: dict[str, torch.Tensor], flat: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """log p(targets[j]) at position flat[j] of the flattened input, float64.
 
         In float32 whatever the model computes in: in bfloat16, sums of different sentences come out equal.
         """
-        ids = torch.from_numpy(rows).to(self.device)
-        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        logits = self.selector.logits(inputs, torch.from_numpy(flat).to(self.device)).float()
+        positions, which = np.unique(flat, return_inverse=True)
+        logits = self.selector.logits(inputs, torch.from_numpy(positions).to(self.device)).float()
         at, wanted = torch.from_numpy(which).to(self.device), torch.from_numpy(targets).to(self.device)
         return (logits[at, wanted] - torch.logsumexp(logits, dim=-1)[at]).double().cpu().numpy()
+
+    # ------------------------------------------------------------------ prefix trees
+
+    def can_share_prefixes(self, plan: ScoringPlan) -> bool:
+        """Whether trees give this model's numbers: tried on the longest row and its neighbours among the sorted."""
+        ranked = sorted((i for i, row in enumerate(plan.rows) if len(row.reads)), key=lambda i: plan.rows[i].ids.tolist())
+        longest = max(range(len(ranked)), key=lambda k: len(plan.rows[ranked[k]].ids))
+        start = max(0, min(longest - _TRIED_ROWS // 2, len(ranked) - _TRIED_ROWS))
+        chosen = ranked[start : start + _TRIED_ROWS]
+        found, expected = np.zeros(int(plan.bounds[-1])), np.zeros(int(plan.bounds[-1]))
+        slots = [np.arange(plan.bounds[i], plan.bounds[i + 1]) for i in chosen]
+        advance, self.advance = self.advance, lambda _: None
+        try:
+            for i in chosen:
+                self.run_bucket(plan.bucket(np.array([i])), expected)
+            self.run_packs(build_packs([plan.rows[i] for i in chosen], slots), found)
+        except Exception:  # whatever an unknown model says to such a mask, the answer is the same: plain rows
+            return False
+        finally:
+            self.advance = advance
+        # float32 rounds in the sixth place; lower precision cannot tell more than that the mask was understood.
+        exact = torch.finfo(self.dtype).eps < 1e-6
+        return bool(np.allclose(found, expected, rtol=1e-6 if exact else 0.02, atol=2e-5 if exact else 0.05))
+
+    def run_packs(self, packs: Sequence[Pack], values: np.ndarray) -> None:
+        """Fill `values` from prefix trees, several of about one size at a time."""
+        start = 0
+        while start < len(packs):
+            longest = len(packs[start])
+            most = max(sum(map(len, pack.nodes)) for pack in packs[start : start + 64])
+            per_row = min(most, longest) if self.selector.head is not None else longest
+            size = max(1, min(self.batch_tokens // longest, _MAX_LOGITS // (per_row * self.vocabulary)))
+            self._run_packs(packs[start : start + size], longest, values)
+            start += size
+
+    def _run_packs(self, packs: Sequence[Pack], width: int, values: np.ndarray) -> None:
+        ids, depths = (np.zeros((len(packs), width), dtype=np.int64) for _ in range(2))
+        seen = np.zeros((len(packs), 1, width, width), dtype=bool)
+        flat, targets, slots = [], [], []
+        for number, pack in enumerate(packs):
+            ids[number, : len(pack)], depths[number, : len(pack)] = pack.tokens, pack.depths
+            seen[number, 0, : len(pack), : len(pack)] = pack.visible()
+            flat += [number * width + nodes for nodes in pack.nodes]
+            targets += pack.targets
+            slots += pack.slots
+        seen[:, :, range(width), range(width)] = True  # padding sees itself: a row of nothing has no softmax
+        hidden = torch.from_numpy(~seen).to(self.device)
+        mask = torch.zeros(seen.shape, dtype=self.dtype, device=self.device)
+        inputs = {
+            "input_ids": torch.from_numpy(ids).to(self.device),
+            "attention_mask": mask.masked_fill_(hidden, torch.finfo(self.dtype).min),
+            "position_ids": torch.from_numpy(depths).to(self.device),
+        }
+        asked = np.concatenate(slots)
+        values[asked] = self._read(inputs, np.concatenate(flat), np.concatenate(targets))
+        self.advance(len(asked))
+
+
+def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each distinct row of int64 `[m, L]` stands first, and which of them every row is."""
+    keys = np.ascontiguousarray(rows, dtype=np.int32)
+    _, first, which = np.unique(
+        keys.view(np.dtype((np.void, keys.itemsize * keys.shape[1]))).ravel(), return_index=True, return_inverse=True
+    )
+    return first, which.reshape(-1)

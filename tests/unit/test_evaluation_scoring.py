@@ -263,5 +263,5 @@ def test_tokenizers_that_cannot_be_used(masked_tokenizer: Any, monkeypatch: pyte
 
 
 def test_unknown_backends(masked_tokenizer: Any) -> None:
-    with pytest.raises(OptionError, match="--backend bogus: the backends are mlm and causal"):
+    with pytest.raises(OptionError, match="--backend bogus: the backends are mlm, causal, mntp"):
         score_sentences(small_model("bert"), masked_tokenizer, ["the dog."], backend="bogus")  # type: ignore[arg-type]
