@@ -17,7 +17,9 @@ from .errors import EXIT_USER_ERROR, BabyLMError, OptionError
 COMMANDS = (
     "corpus",
     "tokenizer",
+    "masks",
     "evaluate",
+    "finetune",
     "card",
 )
 """The files of `babylm_hf.commands`, in the order of `--help`."""

@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +17,35 @@ from transformers import set_seed
 from transformers.utils import logging
 
 from . import __version__
-from .corpus import TokenStream, iter_documents, load_tokenizer, require_mask_token, text_digests, train_tokenizer
+from .corpus import (
+    DocumentRows,
+    TokenStream,
+    cached_mix,
+    find_mix_sources,
+    iter_documents,
+    load_tokenizer,
+    mix_facts,
+    mix_of,
+    require_causal_tokens,
+    require_mask_token,
+    text_digests,
+    train_tokenizer,
+)
 from .corpus.files import find_sources
 from .errors import CorpusError, OptionError
 from .evaluation import evaluate_pairs, load_pairs
 from .evaluation.held_out import unigram_loss
+from .evaluation.scoring import Backend
+from .masking import DataCollatorForCausalRows, MaskingCollator, RowCollator
+from .masking.collator import EVALUATION_RATE
 from .masking.factory import collator_of, rate_of
+from .masking.groups import frequency_bands, word_classes
 from .models import build_model
 from .models.deberta_attention import use_fast_attention
-from .plan import parse_curriculum, parse_milestones
+from .plan import RunPlan, parse_curriculum, parse_milestones
 from .training import BabyLMTrainer, FeedbackCallback, RecordCallback
 from .training.checkpoints import resolve_resume
+from .training.masking_state import MaskingStateCallback
 
 if TYPE_CHECKING:
     from .recipe import Options, Recipe
@@ -42,28 +60,28 @@ def run(recipe: Recipe, options: Options) -> BabyLMTrainer:
     # One process tokenises and fills the cache, the others then read it.
     with args.main_process_first(local=False, desc="tokenising"):
         sources, held_out, pairs_folder = find_text(recipe, options)
+        if not options.corpus.demo and (how := mix_of(options.corpus)):
+            sources = [cached_mix(sources, how, options.corpus.cache_dir)]
         tokenizer = find_tokenizer(options, sources)
-        require_mask_token(tokenizer)
+        if options.model.objective == "causal":
+            require_causal_tokens(tokenizer)
+        else:
+            require_mask_token(tokenizer)
         train_rows = token_stream(options, sources, tokenizer)
         eval_rows = token_stream(options, held_out, tokenizer) if held_out else None
+    if options.corpus.packing == "line":
+        train_rows = DocumentRows(train_rows)  # held-out text stays packed, so that runs can be compared
 
     set_seed(args.seed)
-    model = build_model(options.model.model, tokenizer, **options.model.overrides())
+    model = build_model(
+        options.model.model, tokenizer, objective=options.model.objective, **options.model.overrides()
+    )
     if options.model.fast_attention:
         use_fast_attention(model)  # does nothing to other architectures
-    stages = parse_curriculum(args.max_seq_len, int(args.num_train_epochs), args.rows_per_step())
-    collator = collator_of(
-        options.masking,
-        tokenizer,
-        seed=args.seed,
-        token_counts=train_rows.token_counts(),
-        num_passes=int(args.num_train_epochs),
-        batch_tokens=args.rows_per_step() * stages[0].seq_length,
-    )
     trainer = BabyLMTrainer(
         model=model,
         args=args,
-        data_collator=collator,
+        data_collator=find_collator(options, tokenizer, train_rows),
         train_dataset=train_rows,
         eval_dataset=eval_rows,
         processing_class=tokenizer,
@@ -71,9 +89,8 @@ def run(recipe: Recipe, options: Options) -> BabyLMTrainer:
         callbacks=[record := RecordCallback()],
     )
     record.facts = card_facts(recipe, options, trainer)
-    if options.masking.log_mlm_probs:
-        trainer.remove_callback(FeedbackCallback)
-        trainer.add_callback(FeedbackCallback(weights_folder=Path(args.output_dir) / "record" / "mask_weights"))
+    record.facts["data"] |= mix_facts(sources, train_rows.info.sources)
+    show_masking(options, trainer, tokenizer)
 
     trainer.train()
     trainer.finish()
@@ -88,11 +105,44 @@ def check_early(options: Options) -> None:
     parse_curriculum(args.max_seq_len, int(args.num_train_epochs), args.rows_per_step())
     parse_milestones(args.milestone_spec())
     rate_of(masking)
+    check_objective(options)
     held_out = options.corpus.validation_file or options.corpus.dataset_validation_split or options.corpus.demo
     if getattr(args.eval_strategy, "value", args.eval_strategy) != "no" and not held_out:
         raise OptionError("--eval_strategy needs held-out text to evaluate on; pass --validation_file too")
-    if named := [*(options.corpus.train_file or []), *(options.corpus.validation_file or [])]:
-        find_sources(named)
+    if mix_of(options.corpus) and options.corpus.train_file:
+        find_mix_sources(options.corpus.train_file)
+    elif options.corpus.train_file:
+        find_sources(options.corpus.train_file)
+    if options.corpus.validation_file:
+        find_sources(options.corpus.validation_file)
+
+
+def check_objective(options: Options) -> None:
+    """Refuse options that say nothing to the objective chosen."""
+    if options.model.objective == "causal":
+        for option in fields(options.masking):
+            if getattr(options.masking, option.name) != option.default:
+                raise OptionError(f"--{option.name} is about masks, and a causal model has none; leave it out")
+    elif options.corpus.separate_documents:
+        raise OptionError("--separate_documents is for causal models (--objective causal); leave it out")
+    if options.corpus.separate_documents and options.corpus.packing == "line":
+        raise OptionError("--separate_documents does nothing with --packing line, whose rows hold one document each")
+
+
+def find_collator(options: Options, tokenizer: Any, rows: Any) -> RowCollator:
+    """What gives the rows their targets: next tokens, or masks as the options say."""
+    if options.model.objective == "causal":
+        return DataCollatorForCausalRows(tokenizer, separate_documents=options.corpus.separate_documents)
+    args = options.training
+    stages = parse_curriculum(args.max_seq_len, int(args.num_train_epochs), args.rows_per_step())
+    return collator_of(
+        options.masking,
+        tokenizer,
+        seed=args.seed,
+        token_counts=rows.token_counts(),
+        num_passes=int(args.num_train_epochs),
+        batch_tokens=args.rows_per_step() * stages[0].seq_length,
+    )
 
 
 def find_text(recipe: Recipe, options: Options) -> tuple[list[Any], list[Any], str | None]:
@@ -148,13 +198,21 @@ def find_tokenizer(options: Options, sources: list[Any]) -> Any:
             print(f"{error} A tokenizer is trained on the text instead.", file=sys.stderr)
     corpus = options.corpus
     texts = text_digests(sources, corpus.document, corpus.text_field)
-    decides = {"texts": texts, "document": corpus.document, **asdict(chosen)}
+    objective = options.model.objective
+    decides = {"texts": texts, "document": corpus.document, "objective": objective, **asdict(chosen)}
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
     folder = Path(corpus.cache_dir) / f"tokenizer-{digest}"
 
     def train(made: Path) -> None:
         documents = iter_documents(sources, corpus.document, corpus.text_field)
-        tokenizer = train_tokenizer(documents, chosen.tokenizer_algorithm, chosen.vocab_size, lowercase=chosen.lower)
+        tokenizer = train_tokenizer(
+            documents,
+            chosen.tokenizer_algorithm,
+            chosen.vocab_size,
+            lowercase=chosen.lower,
+            causal=objective == "causal",
+            exact=chosen.exact_vocab_size,
+        )
         tokenizer.save_pretrained(made)
 
     made_once(folder, train)
@@ -174,13 +232,36 @@ def pair_tasks(options: Options, folder: str | None) -> dict[str, Any]:
     if folder is None:
         return {}
     name = "toy_pairs" if options.corpus.demo else "minimal_pairs"
+    backend: Backend = "causal" if options.model.objective == "causal" else "mlm"
     full = load_pairs(folder)
     quick = load_pairs(folder, options.evaluation.max_pairs)
 
     def measure(model: Any, tokenizer: Any, milestone: str | None) -> dict[str, Any]:
-        return evaluate_pairs(model, tokenizer, full if milestone is None else quick, backend="mlm").to_dict()
+        return evaluate_pairs(model, tokenizer, full if milestone is None else quick, backend=backend).to_dict()
 
     return {name: measure}
+
+
+def show_masking(options: Options, trainer: BabyLMTrainer, tokenizer: Any) -> None:
+    """Have the masks kept in the record: the policy's state, and mean weights by frequency and kind of word."""
+    args, counts = trainer.args, trainer.rows.token_counts()
+    if not isinstance(trainer.data_collator, MaskingCollator):
+        return
+    made_with = {"seed": args.seed, "num_passes": int(args.num_train_epochs), "batch_tokens": step_tokens(trainer.plan)}
+    trainer.add_callback(MaskingStateCallback(options.masking, counts, **made_with))
+    for callback in trainer.callback_handler.callbacks:
+        if isinstance(callback, FeedbackCallback):
+            callback.groups = {
+                "bands": frequency_bands(counts, tokenizer.all_special_ids),
+                "classes": word_classes(tokenizer),
+            }
+            if options.masking.log_mlm_probs:
+                callback.weights_folder = Path(args.output_dir) / "record" / "mask_weights"
+
+
+def step_tokens(plan: RunPlan) -> int:
+    """Tokens in an optimizer step of the first stage."""
+    return plan.stages[0].batch_size * plan.stages[0].seq_length
 
 
 def card_facts(recipe: Recipe, options: Options, trainer: BabyLMTrainer) -> dict[str, Any]:
@@ -192,7 +273,7 @@ def card_facts(recipe: Recipe, options: Options, trainer: BabyLMTrainer) -> dict
         "method": {
             "name": recipe.name,
             "title": recipe.title,
-            "parameters": trainer.data_collator.describe(),
+            "parameters": {**trainer.data_collator.describe(), "packing": options.corpus.packing},
             "paper": recipe.paper,
         },
         "card": {"licence": options.card.licence, "language": options.corpus.language, "author": options.card.author},
@@ -206,7 +287,10 @@ def card_facts(recipe: Recipe, options: Options, trainer: BabyLMTrainer) -> dict
             trainer.data_collator,
             seq_length=length,
             max_tokens=options.training.max_eval_tokens,
+            prepare=trainer.objective.prepare,
         )
         facts["baselines"] = {"unigram_loss": loss}
-        facts["held_out"] = {**trainer.eval_dataset.info.describe(), "seq_length": length, "mask_rate": 0.15}
+        facts["held_out"] = {**trainer.eval_dataset.info.describe(), "seq_length": length}
+        if trainer.data_collator.masks:
+            facts["held_out"]["mask_rate"] = EVALUATION_RATE
     return facts

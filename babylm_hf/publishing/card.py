@@ -14,10 +14,13 @@ from typing import Any
 
 from ..errors import RunFolderError
 from .blocks import join_card, merge
+from .canvas import Drawing
+from .eval_results import write_eval_results
 from .facts import facts_of, longest_row, near_chance
-from .figures import Drawing, drawings
+from .figures import drawings
 from .files import write_whole
 from .markdown import code, environment, listed, spaced
+from .mask_figures import schedule_drawings
 from .measurements import curves
 from .metadata import citation, metadata
 from .record import RunRecord
@@ -66,7 +69,8 @@ class ModelCardRenderer:
         events = self.record.events()
         if milestone is not None:
             events = [event for event in events if event.get("step", 0) <= facts["position"]["step"]]
-        return drawings(curves(events, {f"{name} model": loss for name, loss in facts["baselines"].items()}))
+        found = drawings(curves(events, {f"{name} model": loss for name, loss in facts["baselines"].items()}))
+        return [*found, *schedule_drawings(self.record.folder)]
 
     def _template_name(self, family: str) -> str:
         name = f"{family}.md.jinja"
@@ -78,7 +82,7 @@ class ModelCardRenderer:
 
 
 def write_card(record: RunRecord, folder: str | Path, milestone: str | None = None) -> Path:
-    """Write `README.md` into a model folder; the final model's card gets its figures, in `record/figures`.
+    """Write `README.md` into a model folder, and `.eval_results/` where there are any; figures go to `record/figures`.
 
     A card that stands there, or at the place in the run's folder that `folder` is going to take, gives its hand-written
     text.
@@ -94,6 +98,7 @@ def write_card(record: RunRecord, folder: str | Path, milestone: str | None = No
     if milestone is None:
         for drawing in renderer.drawings():
             write_whole(record.folder / "figures" / f"{drawing.name}.png", drawing.draw())
+    write_eval_results(record, folder, milestone)
     return write_whole(folder / CARD, text)
 
 

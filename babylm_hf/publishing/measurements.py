@@ -123,6 +123,7 @@ class Curves:
         pairs: title -> accuracy on minimal pairs.
         phenomena: title -> phenomenon -> accuracy.
         weights: "highest", "top", "bottom", "lowest" -> mask weight as a multiple of the mean.
+        groups: "bands" (of frequency) and "classes" (of words) -> group -> mean weight as a multiple of the mean.
         chance: accuracy of a guess.
         baselines: name -> held-out loss, nats per target.
     """
@@ -137,6 +138,7 @@ class Curves:
     pairs: dict[str, Curve]
     phenomena: dict[str, dict[str, Curve]]
     weights: dict[str, Curve]
+    groups: dict[str, dict[str, Curve]]
     chance: float
     baselines: dict[str, float]
 
@@ -173,6 +175,7 @@ def curves(events: Sequence[Event], baselines: dict[str, float] | None = None) -
             for title, points in pairs.items()
         },
         weights=_weights([event for event in events if event["kind"] == "policy"], axis),
+        groups=_groups([event for event in events if event["kind"] == "policy"], axis),
         chance=next((points[0].chance for points in pairs.values() if points[0].chance is not None), PAIR_CHANCE),
         baselines=dict(baselines or {}),
     )
@@ -206,6 +209,17 @@ def _weights(updates: Sequence[Event], axis: str) -> dict[str, Curve]:
         for name, pick in picked.items()
         if usable
     }
+
+
+def _groups(updates: Sequence[Event], axis: str) -> dict[str, dict[str, Curve]]:
+    """Mean weights by group; updates that came before there was any weight have none."""
+    found: dict[str, dict[str, Curve]] = {}
+    for kind in ("bands", "classes"):
+        names = list(dict.fromkeys(name for event in updates for name in event.get(kind) or {}))
+        made = {n: _curve((e.get(axis) or 0, (e.get(kind) or {}).get(n)) for e in updates) for n in names}
+        if made:
+            found[kind] = made
+    return found
 
 
 def _mean_weight(listed: Sequence[Sequence[float]]) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from ..masking.groups import group_means
 from . import checkpoints
 
 if TYPE_CHECKING:
@@ -45,20 +47,27 @@ class FeedbackCallback(BabyLMCallback):
     """Updates the masking policy from the statistics of the last window.
 
     Args:
-        weights_folder: where the mask weight of every token is saved at each update, `step-00000200.npy` float32 `[V]`.
+        weights_folder: where the mask weight of every token is saved at each update, `step-00000200.npy` float16 `[V]`.
+        groups: name, such as "bands", -> group -> its ids, bool `[V]`; every update tells the mean weight of each.
     """
 
-    def __init__(self, weights_folder: Path | None = None) -> None:
+    def __init__(
+        self, weights_folder: Path | None = None, groups: Mapping[str, Mapping[str, np.ndarray]] | None = None
+    ) -> None:
         self.weights_folder = weights_folder
+        self.groups = groups or {}
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """After the optimizer step, before anything is saved."""
-        if self.trainer.update_policy():
-            self.trainer.notify("policy", **self._named(self.trainer.policy.summary()))
+        if self.trainer.update_policy() and self.trainer.policy is not None:
+            facts = self._named(self.trainer.policy.summary())
             weights = self.trainer.policy.token_weights()
-            if weights is not None and self.weights_folder is not None and state.is_world_process_zero:
-                self.weights_folder.mkdir(parents=True, exist_ok=True)
-                np.save(self.weights_folder / f"step-{state.global_step:08d}.npy", weights)
+            if weights is not None:
+                facts |= {name: group_means(weights, groups) for name, groups in self.groups.items()}
+                if self.weights_folder is not None and state.is_world_process_zero:
+                    self.weights_folder.mkdir(parents=True, exist_ok=True)
+                    np.save(self.weights_folder / f"step-{state.global_step:08d}.npy", weights.astype(np.float16))
+            self.trainer.notify("policy", **facts)
 
     def _named(self, summary: dict[str, Any]) -> dict[str, Any]:
         """The summary with each `[id, weight]` as `[id, weight, piece]`, so that a card can name the pieces."""
