@@ -42,8 +42,8 @@ def main() -> None:
     parser.add_argument("--validation_file", nargs="+", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--words", type=int, default=30_000, help="of every file")
-    parser.add_argument("--toy_words", type=int, default=45_000)
+    parser.add_argument("--words", type=int, default=25_000, help="of every file")
+    parser.add_argument("--toy_words", type=int, default=100_000)
     parser.add_argument("--table_only", action="store_true")
     options = parser.parse_args()
 
