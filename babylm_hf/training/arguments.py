@@ -15,6 +15,7 @@ from transformers import TrainingArguments
 
 from ..arguments import option
 from ..errors import OptionError
+from .ema import check_decay
 
 
 @dataclass
@@ -58,7 +59,15 @@ class BabyLMTrainingArguments(TrainingArguments):
     all_checkpoints: bool = option(True, "save the milestones")
     max_words: str | None = option(None, "stop after this many words, such as 3M; the schedules end there too")
     lamb: bool = option(False, "use LAMB instead of the optimizer named by --optim")
-    lamb_clip_ratio: bool = option(True, "LAMB: never scale an update up, as in the published runs")
+    lamb_clip_ratio: bool = option(True, "LAMB: never scale an update up, as in the runs of adaptive masking")
+    lamb_coupled_decay: bool = option(
+        False, "LAMB: decay inside the update, whose length only parameters with decay adapt, as GPT-BERT has it"
+    )
+    lr_floor: float = option(0.0, "share of the peak learning rate that the cosine falls to")
+    cooldown_steps: float = option(0.0, "linear fall from there to 0 at the end: steps, or below 1 a share of them")
+    ema_decay: float | None = option(
+        None, "keep a moving average of the weights; it is what is evaluated, and exported as milestones and final model"
+    )
     eval_seq_len: int | None = option(None, "row length of held-out evaluation; the longest training length without it")
     max_eval_tokens: int = option(200_000, "evaluate on at most this many held-out tokens, spread evenly; 0 for all")
     eval_batch_tokens: int = option(16_384, "tokens in a batch of held-out evaluation")
@@ -76,6 +85,12 @@ class BabyLMTrainingArguments(TrainingArguments):
             )
         if self.push_to_hub:
             raise OptionError("--push_to_hub drops checkpoints when saves come fast; publish the finished run instead")
+        if self.ema_decay is not None:
+            check_decay(self.ema_decay)
+        if not 0 <= self.lr_floor < 1 or self.cooldown_steps < 0:
+            raise OptionError("--lr_floor must lie in [0, 1) and --cooldown_steps must not be negative")
+        if self.cosine_ends_early() and getattr(self.lr_scheduler_type, "value", self.lr_scheduler_type) != "cosine":
+            raise OptionError("--lr_floor and --cooldown_steps belong to --lr_scheduler_type cosine; leave them out")
         if self.batch_size is not None and self.batch_size < 1:
             raise OptionError(f"--batch_size must be at least 1, not {self.batch_size}")
         if not float(self.num_train_epochs).is_integer() or self.num_train_epochs < 1:
@@ -108,6 +123,14 @@ class BabyLMTrainingArguments(TrainingArguments):
     def get_warmup_steps(self, num_training_steps: int) -> int:
         """Warm-up steps, the share rounded down as the published runs do (83 of 8325 at 1 %)."""
         return int(self.warmup_steps if self.warmup_steps >= 1 else num_training_steps * self.warmup_steps)
+
+    def get_cooldown_steps(self, num_training_steps: int) -> int:
+        """Cool-down steps, a share rounded down."""
+        return int(self.cooldown_steps if self.cooldown_steps >= 1 else num_training_steps * self.cooldown_steps)
+
+    def cosine_ends_early(self) -> bool:
+        """Whether the learning rate follows `cosine_with_cooldown` and not the stock cosine to 0."""
+        return self.lr_floor > 0 or self.cooldown_steps > 0
 
     @classmethod
     def public_defaults(cls) -> dict[str, Any]:

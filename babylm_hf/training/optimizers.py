@@ -6,6 +6,9 @@ The rule (the reference's library; the trust ratio is from You et al. 2020, arXi
     r     = min(1, |theta| / |u|)                       one number for each parameter tensor
     theta = (theta - lr * r * u) * (1 - lr * decay)     decay stands outside the ratio
 
+`coupled_decay=True` is the other form, that of GPT-BERT and of the masked-diffusion paper: u has + decay * theta as its
+last term, nothing is decayed outside, and parameters without decay take plain Adam steps (r = 1).
+
 Bounded by 1 the ratio only ever shortens a step: this is AdamW with the norm of its update clipped to the norm of the
 parameter. `clip_ratio=False` lifts the bound. Where |theta| is 0 the formula gives r = 0, so a tensor that starts at
 zero, as every bias does, stays there for ever. The project's profile takes r = 1 there, as You et al. do;
@@ -46,6 +49,7 @@ class Lamb(torch.optim.Optimizer):
         weight_decay: share of `lr` by which a parameter shrinks at each step, whatever its trust ratio.
         clip_ratio: never scale an update up: the trust ratio is at most 1.
         reference: freeze tensors whose norm is 0, as the published runs did.
+        coupled_decay: decay inside the update, and a trust ratio only where there is decay.
 
     Raises:
         OptionError: a hyper-parameter outside its range, or a sparse gradient.
@@ -61,6 +65,7 @@ class Lamb(torch.optim.Optimizer):
         *,
         clip_ratio: bool = True,
         reference: bool = False,
+        coupled_decay: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -69,6 +74,7 @@ class Lamb(torch.optim.Optimizer):
             "weight_decay": weight_decay,
             "clip_ratio": clip_ratio,
             "reference": reference,
+            "coupled_decay": coupled_decay,
             # torch reads this when a state is loaded: it puts the step counters where the fused kernel wants them.
             "fused": True,
         }
@@ -118,14 +124,23 @@ class Lamb(torch.optim.Optimizer):
             eps=group["eps"],
             maximize=False,
         )
-        ratios = trust_ratios(
-            _norms(params), _norms(updates), clip=group["clip_ratio"], freeze_zeros=group["reference"]
-        )
-        scales, decay = ratios.mul_(group["lr"]), group["lr"] * group["weight_decay"]
+        scales, decay = self._scales(params, updates, group), group["lr"] * group["weight_decay"]
+        decay = 0.0 if group.get("coupled_decay") else decay
         if scales.device.type == "cpu":
             _apply_on_cpu(params, updates, scales.tolist(), decay)
         else:
             _apply_on_device(params, updates, scales, decay)
+
+    def _scales(self, params: list[torch.Tensor], updates: list[torch.Tensor], group: dict[str, Any]) -> torch.Tensor:
+        """lr * r of each tensor, floats `[n]`; a coupled decay goes into the updates (which are -u) first."""
+        if group.get("coupled_decay"):  # absent in checkpoints older than the option
+            if group["weight_decay"] == 0:
+                return torch.full((len(params),), float(group["lr"]), device=params[0].device)
+            torch._foreach_add_(updates, params, alpha=-group["weight_decay"])
+        ratios = trust_ratios(
+            _norms(params), _norms(updates), clip=group["clip_ratio"], freeze_zeros=group["reference"]
+        )
+        return ratios.mul_(group["lr"])
 
     def _initialise(self, param: torch.Tensor) -> None:
         if param.grad is not None and param.grad.is_sparse:
