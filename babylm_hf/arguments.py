@@ -38,6 +38,21 @@ class CorpusArguments:
     dataset_validation_split: str | None = option(None, "its split to evaluate on")
     text_field: str = option("text", "the field of a JSON line or data set row that holds the text")
     document: Literal["line", "blank_line"] = option("line", "what ends a document: every line, or a blank line")
+    mix_bytes: str | None = option(
+        None, "mix the sources to this size, such as 2MB; a source is one --train_file, or several as name=a.txt,b.txt"
+    )
+    mix_method: Literal["round_robin", "proportional", "temperature", "shares"] | None = option(
+        None, "how a mix divides its bytes: equally (round_robin, the default), by size, or as --mix_shares says"
+    )
+    mix_shares: str | None = option(None, "shares of the sources, as 0.5,0.3,0.2; for --mix_method shares")
+    mix_temperature: float | None = option(None, "1 proportional, higher more equal; for --mix_method temperature")
+    mix_min_words: int = option(0, "leave documents with fewer words out of the mix")
+    mix_drop_duplicates: bool = option(False, "leave documents that have come before out of the mix")
+    allow_short: bool = option(False, "go on when a source of the mix runs out before its share")
+    packing: Literal["packed", "line"] = option(
+        "packed", "rows of training text: cut from one stream of all documents, or one document each (long ones in parts)"
+    )
+    separate_documents: bool = option(False, "causal models: no token sees another document of its packed row")
     corpus_licence: str | None = option(None, "licence of the text, for the card")
     language: str = option("en", "language of the text, for the card")
     cache_dir: str = field(
@@ -62,6 +77,9 @@ class TokenizerArguments:
     )
     tokenizer_algorithm: Literal["bpe", "wordpiece", "unigram"] = option("bpe", "algorithm when one is trained")
     vocab_size: int = option(40_000, "vocabulary size when one is trained")
+    exact_vocab_size: bool = option(
+        False, "stop where the text gives a smaller vocabulary than --vocab_size, instead of going on with that"
+    )
     lower: bool = option(False, "lower-case the text in the tokenizer")
 
 
@@ -77,6 +95,7 @@ class ModelArguments:
         "--model_path",
         "--config_name",
     )
+    objective: Literal["masked", "causal"] = option("masked", "predict masked tokens, or the next one")
     hidden_size: int | None = option(None, "width; the preset's own without it")
     intermediate_size: int | None = option(None, "width of the feed-forward layers")
     num_hidden_layers: int | None = option(None, "number of layers")

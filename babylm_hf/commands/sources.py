@@ -8,9 +8,9 @@ from pathlib import Path
 from ..errors import OptionError
 
 
-def add_sources(parser: argparse.ArgumentParser) -> None:
+def add_sources(parser: argparse.ArgumentParser, what: str = "text files, folders, .gz, .jsonl") -> None:
     """Text files and how they are read."""
-    parser.add_argument("source", nargs="+", help="text files, folders, .gz, .jsonl")
+    parser.add_argument("source", nargs="+", help=what)
     parser.add_argument("--document", choices=("line", "blank_line"), default="line", help="what ends a document")
     parser.add_argument("--text_field", default="text", help="field of a JSON line that holds the text")
 

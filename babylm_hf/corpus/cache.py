@@ -126,15 +126,18 @@ def is_whole(folder: Path) -> bool:
     return True
 
 
-def publish(folder: Path, write: Callable[[Path], None]) -> None:
-    """Has `write` fill a new folder and gives it the name `folder`, unless another process has done so meanwhile."""
+def publish(folder: Path, write: Callable[[Path], Any], whole: Callable[[Path], bool] = is_whole) -> None:
+    """Has `write` fill a new folder and gives it the name `folder`, unless another process has done so meanwhile.
+
+    `whole` says whether a folder that has the name already is undamaged; if it is not, it makes way.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name[:16]}-", dir=folder.parent))
     try:
         write(made)
         made.chmod(0o777 & ~_umask())
         while not _rename(made, folder):
-            if is_whole(folder):
+            if whole(folder):
                 return
             _move_away(folder)
     finally:

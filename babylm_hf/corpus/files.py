@@ -186,6 +186,12 @@ def read_chunks(source: TextFile) -> Iterator[tuple[str, int, int]]:
     Raises:
         CorpusError: the file is not UTF-8 (names the line), is damaged gzip, or has an endless line.
     """
+    for _, text, line, read in read_whole_lines(source):
+        yield text, line, read
+
+
+def read_whole_lines(source: TextFile) -> Iterator[tuple[bytes, str, int, int]]:
+    """As `read_chunks`, with the bytes of each chunk before its text."""
     line, before = 1, 0
     with open(source.path, "rb") as raw:
         stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if source.is_gzip else raw  # type: ignore[assignment]
@@ -200,7 +206,7 @@ def read_chunks(source: TextFile) -> Iterator[tuple[str, int, int]]:
                     f"{source} is not UTF-8 at line {number} (byte 0x{data[error.start]:02x}); "
                     "convert the file, for example with iconv -f LATIN1 -t UTF-8"
                 ) from None
-            yield text, line, raw.tell() - before
+            yield data, text, line, raw.tell() - before
             before = raw.tell()
             line += data.count(b"\n")
 

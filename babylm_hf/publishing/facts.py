@@ -151,7 +151,28 @@ def _track(name: str | None) -> dict[str, Any] | None:
 
 def _data(data: Mapping[str, Any]) -> dict[str, Any]:
     names = ("num_words", "num_tokens", "num_documents", "num_rows", "document", "fingerprint", "licence")
-    return {**{name: data.get(name) for name in names}, "sources": _sources(data), "datasets": data.get("datasets")}
+    return {
+        **{name: data.get(name) for name in names},
+        "sources": _sources(data),
+        "mix": _mix(data.get("mix")),
+        "datasets": data.get("datasets"),
+    }
+
+
+def _mix(manifest: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """How the text was mixed out of its sources, where it was."""
+    if manifest is None:
+        return None
+    return {
+        "method": manifest["method"],
+        "temperature": manifest.get("temperature"),
+        "order": manifest["order"],
+        "bytes": manifest["bytes"],
+        "min_words": manifest["filters"]["min_words"],
+        "drop_duplicates": manifest["filters"]["drop_duplicates"],
+        "shares": [f"{entry['path']} {100 * entry['share']:.2f} %" for entry in manifest["sources"]],
+        "short": [entry["path"] for entry in manifest["sources"] if entry["short_by"]],
+    }
 
 
 def _sources(data: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -184,14 +205,19 @@ def _method(method: Mapping[str, Any], total_steps: int | None) -> dict[str, Any
         "rate": _rate(parameters.get("rate") or {}, total_steps),
         "policy": {"kind": _policy_kind(policy), "name": None, **policy},
         "corruption": _corruption(parameters.get("corruption") or {}),
+        "packing": parameters.get("packing"),
+        "separate_documents": bool(parameters.get("separate_documents")),
         "reference": bool(parameters.get("reference_behaviour")),
         "parameters": _flat(parameters),
     }
 
 
 def _policy_kind(policy: Mapping[str, Any]) -> str:
+    """The name by which the templates know a policy."""
     name = str(policy.get("name", ""))
-    return next((kind for kind in ("hard", "soft", "uniform") if kind in name), "other")
+    if "exact count" in name:
+        return "exact"
+    return next((kind for kind in ("hard", "soft", "uniform") if kind in name), name)
 
 
 def _method_title(parameters: Mapping[str, Any]) -> str:
@@ -205,11 +231,19 @@ def _rate(rate: Mapping[str, Any], total_steps: int | None) -> dict[str, Any] | 
     if name is None and initial is None:
         return None
     if initial is None or name not in (None, "constant", "linear decay"):
-        # No formula is better than that of another schedule.
-        return {"other": name, "initial": None, "decay": None, "final": None}
+        kind = "noise" if str(name).startswith("noise") else name
+        return {
+            **rate,
+            "kind": kind,
+            "other": name,
+            "initial": initial,
+            "decay": rate.get("mask_decay"),
+            "final": None,
+            "pieces": rate.get("mask_schedule"),
+        }
     decay = rate.get("mask_decay") or 0.0
     share = (total_steps - 1) / total_steps if total_steps else 1.0
-    return {"other": None, "initial": initial, "decay": decay, "final": initial - decay * share}
+    return {"kind": name, "other": None, "initial": initial, "decay": decay, "final": initial - decay * share}
 
 
 def _corruption(corruption: Mapping[str, Any]) -> dict[str, float] | None:

@@ -11,7 +11,8 @@ run.json
     name, recipe, family ("masked"), created, seed, command, track, versions{}, hardware{}
     code{version, commit, modified}; card{licence, language, author, repo_id}
     data{sources[{path, bytes, words, lines, documents, sha256}], num_words, num_tokens, num_documents, document,
-    fingerprint, licence, datasets[]}; held_out{the same, seq_length, mask_rate}; baselines{unigram_loss}
+    fingerprint, licence, datasets[], mix{as `babylm-hf corpus mix` writes it}}; held_out{the same, seq_length,
+    mask_rate}; baselines{unigram_loss}
     tokenizer{algorithm, vocab_size, sha256}; model{architecture, class, num_parameters, config{}}; optimizer{}
     plan{total_steps, total_words, corpus_words, num_passes, fingerprint, unreached[], milestones[{name, words, step,
     words_seen}], stages[{first_pass, num_passes, seq_length, batch_size, rows, steps_per_pass}]}

@@ -1,0 +1,217 @@
+"""Sources of a mix, and their documents as blocks of bytes.
+
+Mixing moves whole documents and never looks inside them, so plain text stays bytes from the file to the mix: a block of
+about a megabyte is cut into documents, and its words are counted, by array operations and not character by character.
+The documents are those of `iter_documents`, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import CorpusError, OptionError
+from .documents import Document, read_documents
+from .files import MAX_DOCUMENT, HubSource, TextFile, find_sources, read_whole_lines, text_digest
+
+# What `str.split` cuts at: a table that makes bytes of it 1 and all others 0, and what takes several bytes in UTF-8.
+_WHITE = "".join(letter for letter in map(chr, range(0x3001)) if letter.isspace())
+_IS_WHITE = bytes(chr(byte) in _WHITE and byte < 0x80 for byte in range(256))
+_WIDE = [letter.encode() for letter in _WHITE if not letter.isascii()]
+_LEADS = bytes(any(wide[0] == byte for wide in _WIDE) for byte in range(256))
+_WIDE_CODES = {size: [int.from_bytes(wide, "big") for wide in _WIDE if len(wide) == size] for size in (2, 3)}
+_NEWLINE = ord("\n")
+
+
+@dataclass(frozen=True)
+class MixSource:
+    """Files and data sets that count as one source of a mix.
+
+    Attributes:
+        name: what records call it.
+        parts: its files and data sets, in the order they are read.
+    """
+
+    name: str
+    parts: tuple[TextFile | HubSource, ...]
+
+    def digests(self) -> list[tuple[int, str]]:
+        """Size and SHA-256 of each part as it lies on disk."""
+        return [text_digest(part) for part in self.parts]
+
+
+class Block(NamedTuple):
+    """Consecutive documents of one source.
+
+    Attributes:
+        texts: their bytes, each with the newline that ends it (two where a blank line ends a document).
+        sizes: bytes of each, int64 `[n]`.
+        words: whitespace-separated items of each, int64 `[n]`.
+        lines: lines of each that are not blank, int64 `[n]`.
+    """
+
+    texts: list[bytes]
+    sizes: np.ndarray
+    words: np.ndarray
+    lines: np.ndarray
+
+    def only(self, keep: np.ndarray) -> Block:
+        """The documents at which `keep`, bool `[n]`, is true."""
+        if keep.all():
+            return self
+        return Block(list(compress(self.texts, keep)), self.sizes[keep], self.words[keep], self.lines[keep])
+
+
+def find_mix_sources(sources: Sequence[str | Path | HubSource | MixSource]) -> list[MixSource]:
+    """The sources of a mix: each a file, a folder, a `HubSource`, or several files as `name=a.txt,b.txt`.
+
+    Raises:
+        CorpusError: a path does not exist.
+        OptionError: two sources have one name, or hold the same file.
+    """
+    found = [source if isinstance(source, MixSource) else _mix_source(source) for source in sources]
+    if not found:
+        raise CorpusError("no text was given; name at least one source to mix")
+    places = [part.path.resolve() if isinstance(part, TextFile) else part for s in found for part in s.parts]
+    for place in places:
+        if places.count(place) > 1:
+            raise OptionError(f"{place} is given twice; no text is mixed twice, so give it once")
+    names = [source.name for source in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise OptionError(f"two sources are called {name}; give them names, as first={name} second=OTHER_FILE")
+    return found
+
+
+def _mix_source(source: str | Path | HubSource) -> MixSource:
+    if isinstance(source, HubSource):
+        return MixSource(source.title, (source,))
+    name, equals, files = str(source).partition("=")
+    if not equals or Path(source).exists():
+        return MixSource(Path(source).name or str(source), tuple(find_sources([source])))
+    paths = [file for file in files.split(",") if file]
+    if not name or not paths:
+        raise OptionError(f"source {source} is not of the form name=a.txt,b.txt")
+    return MixSource(name, tuple(find_sources(paths)))
+
+
+def refuse_copies(sources: Sequence[MixSource], digests: Sequence[Sequence[tuple[int, str]]]) -> None:
+    """Raise `OptionError` where files of different names hold the same bytes: their text would count twice."""
+    seen: dict[tuple[int, str], object] = {}
+    for source, of_source in zip(sources, digests, strict=True):
+        for part, digest in zip(source.parts, of_source, strict=True):
+            if digest in seen:
+                raise OptionError(f"{part} holds the same bytes as {seen[digest]}; give the text once")
+            seen[digest] = part
+
+
+def read_blocks(source: MixSource, document: Document, text_field: str) -> Iterator[Block]:
+    """The documents of a source, in blocks of about a megabyte.
+
+    Raises:
+        CorpusError: a part is empty, cannot be read, is not UTF-8, or a record has no such field.
+    """
+    for part in source.parts:
+        plain = isinstance(part, TextFile) and not part.is_json
+        blocks = _plain_blocks(part, document) if plain else _record_blocks(part, document, text_field)  # type: ignore[arg-type]
+        found = False
+        for block in blocks:
+            if block.texts:
+                found = True
+                yield block
+        if not found:
+            raise CorpusError(f"{part} holds no text, only blank lines; leave it out or give another")
+
+
+def _record_blocks(part: TextFile | HubSource, document: Document, text_field: str) -> Iterator[Block]:
+    """Documents of JSON lines and data sets."""
+    end = b"\n" if document == "line" else b"\n\n"
+    source = part.path if isinstance(part, TextFile) else part
+    for texts, words, _ in read_documents([source], document, text_field):
+        encoded = [text.encode() + end for text in texts]
+        lines = np.fromiter((text.count(b"\n") for text in encoded), np.int64, len(encoded)) - len(end) + 1
+        yield Block(encoded, _sizes(encoded), np.asarray(words, np.int64), lines)
+
+
+def _plain_blocks(part: TextFile, document: Document) -> Iterator[Block]:
+    """Documents of a text file."""
+    rest = b""
+    for data, *_ in read_whole_lines(part):
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if not data.endswith(b"\n"):
+            data += b"\n"
+        if document == "line":
+            yield _line_block(data)
+        else:
+            block, rest = _paragraph_block(rest + data)
+            if len(rest) > 4 * MAX_DOCUMENT:
+                raise CorpusError(
+                    f"{part} has a document of more than {len(rest) >> 20} megabytes; put blank lines between "
+                    "documents, or pass --document line"
+                )
+            yield block
+    if rest:
+        yield _paragraph_block(rest + b"\n")[0]
+
+
+def _line_block(data: bytes) -> Block:
+    """Every line that is not blank is a document."""
+    texts = data.splitlines(keepends=True)
+    sizes, words = _count_words(data)
+    return Block(texts, sizes, words, np.ones(len(texts), np.int64)).only(words > 0)
+
+
+def _paragraph_block(data: bytes) -> tuple[Block, bytes]:
+    """Documents that a blank line ends within `data`, and the bytes of the one after the last of them."""
+    sizes, words = _count_words(data)
+    ends = np.cumsum(sizes)
+    solid = np.concatenate(([False], words > 0, [False]))
+    first = np.flatnonzero(solid[1:-1] & ~solid[:-2])
+    last = np.flatnonzero(solid[1:-1] & ~solid[2:])
+    begins = (ends - sizes)[first]
+    rest = b""
+    if len(last) and last[-1] == len(words) - 1:
+        rest = data[begins[-1] :]
+        first, last, begins = first[:-1], last[:-1], begins[:-1]
+    texts = [data[a:b] + b"\n" for a, b in zip(begins.tolist(), ends[last].tolist(), strict=True)]
+    total = np.concatenate(([0], np.cumsum(words)))
+    return Block(texts, _sizes(texts), total[last + 1] - total[first], last - first + 1), rest
+
+
+def _count_words(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Bytes and words of each line of `data`, which ends in a newline, int64 `[lines]` each."""
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == _NEWLINE) + 1
+    starts = np.concatenate(([0], ends[:-1]))
+    white = _white(data)
+    # A word is counted at the white space after it, which is always in the same line.
+    after_word = np.zeros(len(data), bool)
+    np.greater(white[1:], white[:-1], out=after_word[1:])
+    words = np.add.reduceat(after_word, starts, dtype=np.int64)
+    return ends - starts, words
+
+
+def _white(data: bytes) -> np.ndarray:
+    """Which bytes are white space, bool `[bytes]`; `data` is UTF-8 and ends in a newline."""
+    white = np.frombuffer(data.translate(_IS_WHITE), bool)
+    if data.isascii():
+        return white
+    white = white.copy()
+    letters = np.frombuffer(data, np.uint8)
+    leads = np.flatnonzero(np.frombuffer(data.translate(_LEADS), bool))
+    code = letters[leads].astype(np.int32)
+    for size in (2, 3):
+        code = code << 8 | letters[np.minimum(leads + size - 1, len(data) - 1)]
+        found = leads[np.isin(code, _WIDE_CODES[size])]
+        for offset in range(size):
+            white[found + offset] = True
+    return white
+
+
+def _sizes(texts: list[bytes]) -> np.ndarray:
+    return np.fromiter(map(len, texts), np.int64, len(texts))
