@@ -176,7 +176,7 @@ def test_mistakes_are_named(record, tmp_path):
     with pytest.raises(RunFolderError, match="no milestone chck_9M; recorded so far: chck_1M, chck_2M"):
         renderer.render("chck_9M")
     other = RunRecord.create(tmp_path / "other", {"family": "quantum"})
-    with pytest.raises(RunFolderError, match=r"'quantum' .* known: masked"):
+    with pytest.raises(RunFolderError, match=r"'quantum' .* known: .*masked"):
         ModelCardRenderer(other).render()
     (tmp_path / "masked.md.jinja").write_text(
         '{% extends "base.md.jinja" %}{% block usage %}{{ nothing }}{% endblock %}'
@@ -190,4 +190,4 @@ def test_the_templates_are_found_without_the_installed_package(monkeypatch):
     monkeypatch.setattr("importlib.resources.files", lambda name: (_ for _ in ()).throw(ModuleNotFoundError(name)))
     checkout = template_folder()
     names = {path.name for path in installed.glob("*.jinja")}
-    assert names == {path.name for path in checkout.glob("*.jinja")} == {"base.md.jinja", "masked.md.jinja"}
+    assert names == {path.name for path in checkout.glob("*.jinja")} >= {"base.md.jinja", "masked.md.jinja"}
