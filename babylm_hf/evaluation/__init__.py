@@ -22,6 +22,11 @@ _HOMES = {
     "score_masked": "scoring",
     "score_sentences": "scoring",
     "token_log_probabilities": "scoring",
+    "Likelihood": "likelihood",
+    "causal_likelihood": "likelihood",
+    "nelbo": "likelihood",
+    "pseudo_log_likelihood": "likelihood",
+    "rows_of_texts": "text_rows",
 }
 __all__ = sorted(_HOMES)
 

@@ -6,38 +6,18 @@ from itertools import pairwise
 
 import pytest
 import torch
+from tiny_diffusion import BOS, EOS, MASK, PAD, SIZE, SPECIAL, diffusion_config, random_diffusion_model
 from transformers.modeling_outputs import MaskedLMOutput
 
-from babylm_hf.models.diffusion import BabyLMDiffusionConfig, BabyLMDiffusionForMaskedLM
 from babylm_hf.models.diffusion.generation_babylm_diffusion import DiffusionGenerationMixin
 from babylm_hf.models.diffusion.sampling_babylm_diffusion import Drafts, GenerationOptionError, SamplingOptions
 
-VOCABULARY, BOS, EOS, PAD, MASK = 40, 1, 2, 3, 4
-SPECIAL = [0, 1, 3, 4, 5, 6, 7]
 EVERY_SAMPLER = ("ancestral", "confidence", "threshold", "remasking")
-
-
-def config(**options):
-    defaults = {
-        "vocab_size": VOCABULARY,
-        "hidden_size": 32,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 32,
-        "position_bucket_size": 8,
-        "max_position_embeddings": 64,
-        "special_token_ids": SPECIAL,
-    }
-    return BabyLMDiffusionConfig(**{**defaults, **options})
 
 
 @pytest.fixture(scope="module")
 def model():
-    torch.manual_seed(0)
-    made = BabyLMDiffusionForMaskedLM(config()).eval()
-    for parameter in made.parameters():  # far from its start, where time and context do nothing
-        torch.nn.init.normal_(parameter, std=0.5)
-    return made
+    return random_diffusion_model()
 
 
 class Scripted(torch.nn.Module, DiffusionGenerationMixin):
@@ -45,7 +25,7 @@ class Scripted(torch.nn.Module, DiffusionGenerationMixin):
 
     def __init__(self, logits):
         super().__init__()
-        self.config, self.logits, self.anchor = config(), logits, torch.nn.Parameter(torch.zeros(()))
+        self.config, self.logits, self.anchor = diffusion_config(), logits, torch.nn.Parameter(torch.zeros(()))
         self.rates, self.rows = [], 0
 
     def forward(self, input_ids, attention_mask=None, labels=None, mask_rate=None):
@@ -55,14 +35,14 @@ class Scripted(torch.nn.Module, DiffusionGenerationMixin):
 
 
 def flat(ids):
-    return torch.zeros(*ids.shape, VOCABULARY)
+    return torch.zeros(*ids.shape, SIZE)
 
 
 def rising(ids):
     """Token 10 + position, more certain the later it stands."""
-    logits = torch.zeros(*ids.shape, VOCABULARY)
+    logits = torch.zeros(*ids.shape, SIZE)
     position = torch.arange(ids.shape[1])
-    logits[:, position, (10 + position) % VOCABULARY] = 1.0 + position.float()
+    logits[:, position, (10 + position) % SIZE] = 1.0 + position.float()
     return logits
 
 
@@ -219,7 +199,7 @@ def test_tokens_are_drawn_from_the_model_at_its_temperature():
     """10,000 draws of tokens with odds 4 : 2 : 1; at temperature 1/2 the odds are 16 : 4 : 1."""
 
     def odds(ids):
-        logits = torch.full((*ids.shape, VOCABULARY), -1e9)
+        logits = torch.full((*ids.shape, SIZE), -1e9)
         logits[..., 10:13] = torch.tensor([4.0, 2.0, 1.0]).log()
         return logits
 
@@ -287,7 +267,7 @@ def test_left_padded_prompts_are_not_seen(model):
 def test_suppressed_tokens_are_never_drawn(model):
     allowed = {20, 21}
     made = model.generate(
-        max_new_tokens=30, suppress_tokens=[i for i in range(VOCABULARY) if i not in allowed], seed=0, stop="length"
+        max_new_tokens=30, suppress_tokens=[i for i in range(SIZE) if i not in allowed], seed=0, stop="length"
     )
     assert set(made[0, 1:].tolist()) <= allowed
 
