@@ -6,6 +6,7 @@ without those two numbers no score of a small model means anything.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator
 
 from .score_rows import ScoreRow, as_dict, group_rows, task_rows
@@ -31,15 +32,21 @@ def render_table(results: Iterable[ScoreRow], *, paradigms: bool = False) -> str
         lines += ["-" * WIDTH, _score_line(_title(summary), summary, notes)]
         lines += [_score_line(label, row, notes) for label, row in _parts(rows, task, paradigms)]
     lines += ["-" * WIDTH, "scores times 100; chance: guessing; floor: the untrained model; n: items"]
-    return "\n".join([*lines, *(f"{'*' * (1 + index)} {note}" for index, note in enumerate(notes))])
+    for index, note in enumerate(notes):
+        star = "*" * (1 + index) + " "
+        lines += textwrap.wrap(note, WIDTH, initial_indent=star, subsequent_indent=" " * len(star))
+    return "\n".join(lines)
 
 
 def _parts(rows: list[ScoreRow], task: str, paradigms: bool) -> Iterator[tuple[str, ScoreRow]]:
     """What stands below a task: its groups, or the rows of a task that has none, and on demand the rows of groups."""
     groups = group_rows(rows, task)
     loose = [row for row in rows if row.task == task and row.name and not row.group]
-    if len(loose) > 1 or groups:
-        yield from ((f"  {_words(row.name)}", row) for row in loose)
+    summary = task_rows(rows)[task]
+    if len(loose) > 1 or groups or summary in rows:
+        for row in loose:
+            metric = "" if row.metric == summary.metric else f" ({row.metric})"
+            yield f"  {_words(row.name)}{metric}", row
     for group, row in groups.items():
         yield f"  {_words(group)}", row
         within = [one for one in rows if one.task == task and one.group == group and one.name]
