@@ -6,6 +6,10 @@ EXIT_USER_ERROR = 2
 """Exit status of a command that ended with one of these errors."""
 
 
+EXIT_PREEMPTED = 75
+"""Exit status of a run that was asked to stop and saved a checkpoint: a scheduler may put it in the queue again."""
+
+
 class BabyLMError(Exception):
     """Base of every failure that the user, not the code, can mend; the command line prints it and exits with 2."""
 
@@ -28,6 +32,10 @@ class RunFolderError(BabyLMError):
 
 class ResumeError(RunFolderError):
     """The run to be resumed was made with other data, another seed or another plan; the message names which."""
+
+
+class TrainingError(BabyLMError):
+    """Training met numbers that are not finite; the message names the step and the rows."""
 
 
 class PublishError(BabyLMError):
