@@ -98,9 +98,7 @@ def _prefixed(tokenizer: PreTrainedTokenizerBase, requests: list[Request]) -> li
     return found
 
 
-def _run(
-    model: nn.Module, pairs: list[_Pair], batch_tokens: int, progress: str | None
-) -> dict[_Pair, np.ndarray]:
+def _run(model: nn.Module, pairs: list[_Pair], batch_tokens: int, progress: str | None) -> dict[_Pair, np.ndarray]:
     values: dict[_Pair, np.ndarray] = {}
     device = next(model.parameters()).device
     with evaluating(model), tqdm(total=len(pairs), desc=progress, disable=progress is None) as bar:

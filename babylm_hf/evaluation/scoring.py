@@ -134,7 +134,7 @@ def trees(plan: ScoringPlan) -> list[Pack] | None:
         packs = build_packs(plan.rows, slots)
         plain = sum(len(row.ids) for row in plan.rows if len(row.reads))
         worth = sum(map(len, packs)) <= _WORTH_A_TREE * plain
-        plan.cache["packs"] = sorted(packs, key=len, reverse=True) if worth else None
+        plan.cache["packs"] = packs if worth else None
     return plan.cache["packs"]
 
 
@@ -158,7 +158,8 @@ class _Engine:
         length = bucket.ids.shape[1]
         contexts = bucket.ids[bucket.row]
         masked = np.flatnonzero(bucket.masks >= 0)
-        contexts[masked, bucket.masks[masked]] = self.mask_id
+        if len(masked):  # never for a causal model, which may have no mask token
+            contexts[masked, bucket.masks[masked]] = self.mask_id
         first, context_of = _distinct(contexts)
         by_context = np.argsort(context_of, kind="stable")
         bounds = np.searchsorted(context_of[by_context], np.arange(len(first) + 1))
@@ -191,7 +192,9 @@ class _Engine:
 
     def can_share_prefixes(self, plan: ScoringPlan) -> bool:
         """Whether trees give this model's numbers: tried on the longest row and its neighbours among the sorted."""
-        ranked = sorted((i for i, row in enumerate(plan.rows) if len(row.reads)), key=lambda i: plan.rows[i].ids.tolist())
+        ranked = sorted(
+            (i for i, row in enumerate(plan.rows) if len(row.reads)), key=lambda i: plan.rows[i].ids.tolist()
+        )
         longest = max(range(len(ranked)), key=lambda k: len(plan.rows[ranked[k]].ids))
         start = max(0, min(longest - _TRIED_ROWS // 2, len(ranked) - _TRIED_ROWS))
         chosen = ranked[start : start + _TRIED_ROWS]
@@ -212,7 +215,7 @@ class _Engine:
 
     def run_packs(self, packs: Sequence[Pack], values: np.ndarray) -> None:
         """Fill `values` from prefix trees, several of about one size at a time."""
-        start = 0
+        start, packs = 0, sorted(packs, key=len, reverse=True)
         while start < len(packs):
             longest = len(packs[start])
             most = max(sum(map(len, pack.nodes)) for pack in packs[start : start + 64])
