@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -65,6 +66,7 @@ def collator_of(
     token_counts: npt.ArrayLike | None = None,
     num_passes: int = 10,
     batch_tokens: int = 8192,
+    trained: Collection[int] = (),
 ) -> MaskingCollator:
     """The collator that the options describe.
 
@@ -75,6 +77,7 @@ def collator_of(
         token_counts: occurrences of each id in the corpus, `[V]`.
         num_passes: of the run, for the curriculum of frequency masking.
         batch_tokens: tokens in an optimizer step, for the frequency-only control.
+        trained: special ids that are masked and learnt like words.
 
     Raises:
         OptionError: an option cannot work.
@@ -82,10 +85,12 @@ def collator_of(
     rate, prior = rate_of(options), _prior(options.mask_prior)
     kind, reference = options.policy_name(), options.reference_behaviour
     if kind in get_args(GuidedKind):
+        if trained:
+            raise OptionError(f"--end_of_text cannot be combined with --masking {kind}; leave it out")
         guided = _guided(options, tokenizer, kind, seed, token_counts, batch_tokens, prior)
         guided.rate = rate
         return guided
-    vocabulary = Vocabulary.of(tokenizer)
+    vocabulary = Vocabulary.of(tokenizer).training(trained)
     # The published code of adaptive masking makes special tokens targets and replacements; that of diffusion does not.
     specials = reference and kind in ("regular", "hard", "soft") and not rate.weighted
     random = options.random_replace_prob

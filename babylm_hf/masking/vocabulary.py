@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,10 @@ class Vocabulary:
         # `vocab_size` leaves out added tokens, and [MASK] is often one of those.
         size = max(len(tokenizer), special[-1] + 1)
         return cls(size, int(tokenizer.mask_token_id), int(tokenizer.pad_token_id), special)
+
+    def training(self, ids: Collection[int]) -> Vocabulary:
+        """The same with special `ids` that are masked and learnt like words, such as an end-of-text token."""
+        return replace(self, special_ids=tuple(i for i in self.special_ids if i not in set(ids)))
 
     def ordinary(self) -> npt.NDArray[np.bool_]:
         """True for every id that is not special, `[size]`."""

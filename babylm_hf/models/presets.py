@@ -136,7 +136,10 @@ def build_model(
     except ValueError as error:
         if "Unrecognized configuration class" not in str(error):
             raise
-        raise OptionError(f"--model {preset}: a {config.model_type} model has no {objective} language head.") from error
+        raise OptionError(
+            f"--model {preset}: a {config.model_type} model has no {objective} language head; "
+            f"pass --objective {'causal' if objective == 'masked' else 'masked'}."
+        ) from error
 
 
 def build_config(preset: str, tokenizer: PreTrainedTokenizerBase, **overrides: Any) -> PreTrainedConfig:
@@ -214,7 +217,9 @@ def _from_tokenizer(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         changes[name] = getattr(tokenizer, name, None)
     if hasattr(config, "special_token_ids"):  # of our diffusion encoder
-        changes["special_token_ids"] = sorted(set(tokenizer.all_special_ids))
+        changes["special_token_ids"] = sorted(
+            {*tokenizer.all_special_ids, *(i for i, token in tokenizer.added_tokens_decoder.items() if token.special)}
+        )
     for name in ("cls_token_id", "sep_token_id", "mask_token_id"):  # ModernBERT's configuration keeps these too
         if hasattr(config, name):
             changes[name] = getattr(tokenizer, name, None)
