@@ -19,11 +19,13 @@ from ..errors import CorpusError, OptionError
 from .documents import Document, read_documents
 from .files import MAX_DOCUMENT, HubSource, TextFile, find_sources, read_whole_lines, text_digest
 
-# What `str.split` cuts at: a table that makes bytes of it 1 and all others 0, and what takes several bytes in UTF-8.
+# What `str.split` cuts at. Some of it takes several bytes in UTF-8; the table makes a byte that such a letter can begin
+# with 2, white space of one byte 1, and every other byte 0.
 _WHITE = "".join(letter for letter in map(chr, range(0x3001)) if letter.isspace())
-_IS_WHITE = bytes(chr(byte) in _WHITE and byte < 0x80 for byte in range(256))
 _WIDE = [letter.encode() for letter in _WHITE if not letter.isascii()]
-_LEADS = bytes(any(wide[0] == byte for wide in _WIDE) for byte in range(256))
+_KIND = bytes(
+    2 if any(wide[0] == byte for wide in _WIDE) else int(byte < 0x80 and chr(byte) in _WHITE) for byte in range(256)
+)
 _WIDE_CODES = {size: [int.from_bytes(wide, "big") for wide in _WIDE if len(wide) == size] for size in (2, 3)}
 _NEWLINE = ord("\n")
 
@@ -43,6 +45,11 @@ class MixSource:
     def digests(self) -> list[tuple[int, str]]:
         """Size and SHA-256 of each part as it lies on disk."""
         return [text_digest(part) for part in self.parts]
+
+    def stamps(self) -> list[tuple[int, int]]:
+        """Size and time of the last change of each file: they tell at once that a text was changed."""
+        found = [part.path.stat() for part in self.parts if isinstance(part, TextFile)]
+        return [(stat.st_size, stat.st_mtime_ns) for stat in found]
 
 
 class Block(NamedTuple):
@@ -198,12 +205,10 @@ def _count_words(data: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 def _white(data: bytes) -> np.ndarray:
     """Which bytes are white space, bool `[bytes]`; `data` is UTF-8 and ends in a newline."""
-    white = np.frombuffer(data.translate(_IS_WHITE), bool)
-    if data.isascii():
-        return white
-    white = white.copy()
+    kind = np.frombuffer(data.translate(_KIND), np.uint8)
+    white = kind == 1
     letters = np.frombuffer(data, np.uint8)
-    leads = np.flatnonzero(np.frombuffer(data.translate(_LEADS), bool))
+    leads = np.flatnonzero(kind == 2)
     code = letters[leads].astype(np.int32)
     for size in (2, 3):
         code = code << 8 | letters[np.minimum(leads + size - 1, len(data) - 1)]

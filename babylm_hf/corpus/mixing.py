@@ -126,6 +126,7 @@ def mix(sources: Sequence[str | Path | HubSource | MixSource], out: str | Path, 
     found = find_mix_sources(sources)
     if how.shares is not None and len(how.shares) != len(found):
         raise OptionError(f"there are {len(how.shares)} shares for {len(found)} sources; give one for each")
+    stamps = [source.stamps() for source in found]
     digests = [source.digests() for source in found]
     refuse_copies(found, digests)
     known = None
@@ -142,7 +143,7 @@ def mix(sources: Sequence[str | Path | HubSource | MixSource], out: str | Path, 
     with _written_whole(Path(out)) as file:
         sha256 = take_turns(takers, file)
         _refuse_shortage(found, takers, how.allow_short)
-        if [source.digests() for source in found] != digests:
+        if [source.stamps() for source in found] != stamps:
             raise CorpusError("the text was changed while it was being mixed; start again when it is complete")
     manifest = _manifest(how, total, takers, known)
     for entry, source, of_source in zip(manifest["sources"], found, digests, strict=True):

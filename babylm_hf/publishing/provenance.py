@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+# A path from the root or home: a word, or in it after an equals sign or comma, as in --train_file=a or wiki=a,b.
+_ABSOLUTE = re.compile(r"(?:^|(?<=[=,]))[/~][^=,]*")
 PACKAGES = ("babylm_hf", "torch", "transformers", "accelerate", "datasets", "tokenizers", "huggingface_hub", "numpy")
 
 
@@ -66,5 +69,5 @@ def command(argv: list[str] | None = None) -> str:
     script, *arguments = argv if argv is not None else sys.argv
     path = Path(script)
     shown = f"{path.parent.name}/{path.name}" if path.parent.name == "recipes" else path.name
-    words = [Path(word).name if word.startswith(("/", "~")) else word for word in arguments]
+    words = [_ABSOLUTE.sub(lambda found: Path(found[0]).name, word) for word in arguments]
     return shlex.join(["accelerate", "launch", shown, *words])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
+from synthetic_record import MANIFEST
 from tiny import tiny_tokenizer
 
 from babylm_hf.arguments import CorpusArguments
@@ -21,6 +22,7 @@ from babylm_hf.corpus.mix_sources import find_mix_sources, read_blocks
 from babylm_hf.corpus.mixing import parse_bytes
 from babylm_hf.corpus.overlap import vocabulary_overlap
 from babylm_hf.errors import CorpusError, OptionError
+from babylm_hf.publishing import ModelCardRenderer, RunRecord, provenance
 from babylm_hf.publishing.facts import _mix
 
 LETTERS = st.sampled_from(["a", "é", "中", " ", "\t", " ", " ", "’", "\x1c", "\U0001f600"])
@@ -302,6 +304,33 @@ def test_options_for_a_mix_need_one():
         mix_of(CorpusArguments(mix_min_words=3))
     how = mix_of(CorpusArguments(mix_method="shares", mix_shares="2,1", document="blank_line"))
     assert (how.shares, how.document, how.size) == ((2.0, 1.0), "blank_line", None)
+
+
+def test_the_recorded_command_names_no_folder_of_the_machine():
+    words = [
+        "/home/me/recipes/hard.py",
+        "--train_file",
+        "wiki=/data/a.txt,~/b.txt",
+        "/data/c.txt",
+        "--x=/data/d",
+        "e/f",
+    ]
+    shown = provenance.command(words)
+    assert shown == "accelerate launch recipes/hard.py --train_file wiki=a.txt,b.txt c.txt --x=d e/f"
+
+
+def test_the_card_tells_how_the_text_was_mixed(tmp_path):
+    paths = write(tmp_path, [["some words of a line"] * 50, ["other words"] * 90, ["few"] * 3])
+    how = Mix(size=3000, allow_short=True, min_words=2, drop_duplicates=True)
+    text = cached_mix(paths, how, tmp_path / "cache")
+    facts = mix_facts([text], source_reports([text]))
+    record = RunRecord.create(tmp_path / "record", {**MANIFEST, "data": {**MANIFEST["data"], **facts}})
+    card = " ".join(ModelCardRenderer(record).render().split())
+    assert (
+        f"The text is a mix of {text.stat().st_size:,} bytes, the same number from each source (source0.txt 4" in card
+    )
+    assert "the sources take turns, one document each. Documents of fewer than 2 words were left out." in card
+    assert "Of equal documents the first was kept. Used up before its share was reached: source2.txt." in card
 
 
 def test_overlap_of_vocabularies(tmp_path):
