@@ -18,6 +18,7 @@ _HOME = {
     "DataCollatorForDynamicMasking": "babylm_hf.masking",
     "DataCollatorForFrequencyMasking": "babylm_hf.masking",
     "DataCollatorForGuidedMasking": "babylm_hf.masking",
+    "HubPublisher": "babylm_hf.publishing",
     "MaskingCollator": "babylm_hf.masking",
     "ModelCardRenderer": "babylm_hf.publishing",
     "Recipe": "babylm_hf.recipe",

@@ -20,7 +20,10 @@ COMMANDS = (
     "masks",
     "evaluate",
     "finetune",
+    "generate",
+    "likelihood",
     "card",
+    "publish",
 )
 """The files of `babylm_hf.commands`, in the order of `--help`."""
 

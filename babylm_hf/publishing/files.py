@@ -23,7 +23,7 @@ def write_whole(path: Path, content: str | bytes) -> Path:
 
 
 def append_line(path: Path, entry: dict[str, Any]) -> None:
-    """Add a line of JSON to a file; it is on disk when this returns, and a last line torn by a crash is mended first."""
+    """Add a line of JSON to a file; it is on disk when this returns; a torn last line is mended first."""
     line = json.dumps(entry, ensure_ascii=False).encode("utf-8") + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+b") as stream:

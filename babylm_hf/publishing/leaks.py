@@ -35,7 +35,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 _HOME = re.compile(r"(?<![\w.])(?:/home/|/Users/|/root/|[A-Za-z]:\\{1,2}Users\\{1,2})[\w.$-]+")
 _PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04", b"\x1f\x8b")
 # Pieces of a vocabulary are strings of the corpus: only what is this machine's or this user's own is looked for there.
-_VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model", "spm.model")
+_VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt")
 
 
 class LeakScan:
@@ -64,7 +64,7 @@ class LeakScan:
             PublishError: naming file, line and kind of what was found, never the thing itself.
         """
         if content.startswith(_PICKLES):
-            raise PublishError(f"{path} is a pickle or an archive; only plain files are published, delete or convert it")
+            raise PublishError(f"{path} is a pickle or an archive, and only plain files are published; delete it")
         binary = b"\0" in content[:4096]
         text = content.decode("utf-8", errors="replace")
         for number, line in enumerate([text] if binary else text.splitlines(), start=1):

@@ -38,8 +38,10 @@ def status_of(error: BaseException) -> int | None:
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Whether somebody else changed the branch meanwhile (409, 412): look again, then decide."""
-    return status_of(error) in _MOVED_ON
+    """Whether somebody else changed or deleted the branch meanwhile (409, 412, no such revision): look again."""
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    return status_of(error) in _MOVED_ON or any(isinstance(cause, RevisionNotFoundError) for cause in causes(error))
 
 
 def is_passing(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""A Hub on this machine, for the real `huggingface_hub` client: the endpoints it calls, over HTTP, standard library only.
+"""A Hub on this machine, for the real `huggingface_hub` client: the endpoints it calls, standard library only.
 
     with HubDouble() as hub:
         api = HfApi(endpoint=hub.url, token=hub.token)
@@ -332,9 +332,13 @@ class Handler(BaseHTTPRequestHandler):
             length = {"Content-Length": str(len(blob.content))}
             return 200, blob.content, {**headers, **length, "ETag": f'"{blob.git_oid}"'}
         linked = {"X-Linked-Etag": f'"{blob.sha256}"', "X-Linked-Size": str(len(blob.content))}
-        return 302, b"", {**headers, **linked, "Location": f"{self.hub.url}/large/{blob.sha256}"}
+        # Large files lie on another host than the Hub, to which clients do not take their tokens.
+        elsewhere = self.hub.url.replace("127.0.0.1", "localhost")
+        return 302, b"", {**headers, **linked, "Location": f"{elsewhere}/large/{blob.sha256}"}
 
     def large(self, oid: str) -> Any:
+        if self.headers.get("authorization"):
+            raise Refused(400, "a token was sent to a stranger")
         content = self.hub.store.large[oid]
         return 200, content, {"ETag": f'"{oid}"', "Content-Length": str(len(content))}
 

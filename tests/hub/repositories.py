@@ -38,7 +38,8 @@ class Blob:
         """Git's checksum of the file, or of the pointer that stands for a large file."""
         content = self.content
         if self.lfs:
-            content = f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {len(content)}\n".encode()
+            lines = ("version https://git-lfs.github.com/spec/v1", f"oid sha256:{self.sha256}", f"size {len(content)}")
+            content = "".join(f"{line}\n" for line in lines).encode()
         return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 

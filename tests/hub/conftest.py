@@ -1,0 +1,48 @@
+"""Every test here talks to a Hub of its own on this machine; nobody's cache or token is touched, nobody waits."""
+
+from __future__ import annotations
+
+import pytest
+from hub.double import HubDouble
+from huggingface_hub import HfApi, constants
+from huggingface_hub.utils import disable_progress_bars
+
+from babylm_hf.publishing.retry import Retry
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A Hub, and a client library that knows no other."""
+    with HubDouble() as double:
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "ENDPOINT", double.url)
+        template = double.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+        disable_progress_bars()
+        yield double
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """The seconds that the client library would have waited; it does not."""
+    seconds: list[float] = []
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda s: seconds.append(s))
+    return seconds
+
+
+@pytest.fixture
+def api(hub, waits):
+    """A client with a token that may write."""
+    return HfApi(endpoint=hub.url, token=hub.token)
+
+
+@pytest.fixture
+def retry():
+    """Retries at once; `retry.waited` has the seconds it would have waited."""
+    waited: list[float] = []
+    made = Retry(sleep=waited.append)
+    made.waited = waited
+    return made
