@@ -50,9 +50,12 @@ class CorpusArguments:
     mix_drop_duplicates: bool = option(False, "leave documents that have come before out of the mix")
     allow_short: bool = option(False, "go on when a source of the mix runs out before its share")
     packing: Literal["packed", "line"] = option(
-        "packed", "rows of training text: cut from one stream of all documents, or one document each (long ones in parts)"
+        "packed", "rows of training text: cut from one stream of all documents, or a document each (long ones in parts)"
     )
     separate_documents: bool = option(False, "causal models: no token sees another document of its packed row")
+    end_of_text: bool = option(
+        False, "masked models: put the end-of-text token after every document, and learn it like a word"
+    )
     corpus_licence: str | None = option(None, "licence of the text, for the card")
     language: str = option("en", "language of the text, for the card")
     cache_dir: str = field(
@@ -75,7 +78,9 @@ class TokenizerArguments:
         None,
         "a Hub tokenizer that is used where it can be loaded and none is named; else one is trained",
     )
-    tokenizer_algorithm: Literal["bpe", "wordpiece", "unigram"] = option("bpe", "algorithm when one is trained")
+    tokenizer_algorithm: Literal["bpe", "wordpiece", "unigram", "bpe-gptbert"] = option(
+        "bpe", "algorithm when one is trained"
+    )
     vocab_size: int = option(40_000, "vocabulary size when one is trained")
     exact_vocab_size: bool = option(
         False, "stop where the text gives a smaller vocabulary than --vocab_size, instead of going on with that"
@@ -102,10 +107,17 @@ class ModelArguments:
     num_attention_heads: int | None = option(None, "number of heads; without it the preset's head size decides")
     dropout: float | None = option(None, "dropout probability, hidden and attention alike")
     fast_attention: bool = option(True, "train DeBERTa-v2 with our attention: the stock numbers for less work")
+    default_mask_rate: Literal["zero", "inverse_length", "observed"] | None = option(
+        None, "diffusion: what the model takes for the share of masks where it is not told; zero, as published"
+    )
+    suppress_mask_token: bool | None = option(
+        None, "diffusion: give the mask token no probability (so by default), or let it compete, as published (false)"
+    )
 
     def overrides(self) -> dict[str, Any]:
         """The options given, under the names `babylm_hf.models.build_model` takes."""
-        names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "dropout")
+        names: tuple[str, ...] = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+        names += ("dropout", "default_mask_rate", "suppress_mask_token")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 

@@ -32,7 +32,8 @@ from .corpus import (
     train_tokenizer,
 )
 from .corpus.files import find_sources
-from .errors import CorpusError, OptionError
+from .corpus.gptbert import with_end_of_text
+from .errors import CorpusError, OptionError, Preempted
 from .evaluation import evaluate_pairs, load_pairs
 from .evaluation.held_out import unigram_loss
 from .evaluation.scoring import Backend
@@ -67,15 +68,15 @@ def run(recipe: Recipe, options: Options) -> BabyLMTrainer:
             require_causal_tokens(tokenizer)
         else:
             require_mask_token(tokenizer)
-        train_rows = token_stream(options, sources, tokenizer)
+        train_rows: TokenStream | DocumentRows = token_stream(options, sources, tokenizer)
         eval_rows = token_stream(options, held_out, tokenizer) if held_out else None
-    if options.corpus.packing == "line":
+    if options.corpus.packing == "line" and isinstance(train_rows, TokenStream):
         train_rows = DocumentRows(train_rows)  # held-out text stays packed, so that runs can be compared
 
     set_seed(args.seed)
-    model = build_model(
-        options.model.model, tokenizer, objective=options.model.objective, **options.model.overrides()
-    )
+    model = build_model(options.model.model, tokenizer, objective=options.model.objective, **options.model.overrides())
+    if options.corpus.end_of_text and hasattr(model.config, "special_token_ids"):
+        model.config.special_token_ids.remove(tokenizer.eos_token_id)  # learnt, so it may be generated
     if options.model.fast_attention:
         use_fast_attention(model)  # does nothing to other architectures
     trainer = BabyLMTrainer(
@@ -93,6 +94,11 @@ def run(recipe: Recipe, options: Options) -> BabyLMTrainer:
     show_masking(options, trainer, tokenizer)
 
     trainer.train()
+    if trainer.preempted:
+        trainer.accelerator.end_training()
+        raise Preempted(
+            f"asked to stop at step {trainer.state.global_step:,}; the run goes on with --resume_from_checkpoint auto"
+        )
     trainer.finish()
     trainer.accelerator.end_training()  # left to the exit, gloo now and then aborts a finished process
     return trainer
@@ -123,6 +129,8 @@ def check_objective(options: Options) -> None:
         for option in fields(options.masking):
             if getattr(options.masking, option.name) != option.default:
                 raise OptionError(f"--{option.name} is about masks, and a causal model has none; leave it out")
+        if options.corpus.end_of_text:
+            raise OptionError("--end_of_text is for masked models; texts of a causal one end where the next begins")
     elif options.corpus.separate_documents:
         raise OptionError("--separate_documents is for causal models (--objective causal); leave it out")
     if options.corpus.separate_documents and options.corpus.packing == "line":
@@ -142,6 +150,7 @@ def find_collator(options: Options, tokenizer: Any, rows: Any) -> RowCollator:
         token_counts=rows.token_counts(),
         num_passes=int(args.num_train_epochs),
         batch_tokens=args.rows_per_step() * stages[0].seq_length,
+        trained=[tokenizer.eos_token_id] if options.corpus.end_of_text else [],
     )
 
 
@@ -222,6 +231,8 @@ def find_tokenizer(options: Options, sources: list[Any]) -> Any:
 def token_stream(options: Options, sources: list[Any], tokenizer: Any) -> TokenStream:
     """The text as a memory-mapped stream of tokens, from the cache where it has been made before."""
     corpus = options.corpus
+    if corpus.end_of_text:
+        tokenizer = with_end_of_text(tokenizer)
     return TokenStream.build(
         sources, tokenizer, cache_dir=corpus.cache_dir, document=corpus.document, text_field=corpus.text_field
     )

@@ -21,7 +21,7 @@ from .arguments import (
     TokenizerArguments,
 )
 from .environment import share_the_machine
-from .errors import EXIT_USER_ERROR, BabyLMError, OptionError
+from .errors import EXIT_PREEMPTED, EXIT_USER_ERROR, BabyLMError, OptionError, Preempted
 
 
 @dataclass
@@ -48,6 +48,7 @@ class Recipe:
         dataset: the corpus of the paper on the Hub, loaded when no text is given.
         defaults: option name -> value, where it differs from the option's own default.
         demo: the same for `--demo`, on top of `defaults`.
+        gpu: the same where there is a GPU that computes in bfloat16, unless `--use_cpu` is given.
     """
 
     name: str
@@ -56,12 +57,16 @@ class Recipe:
     dataset: str | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
     demo: dict[str, Any] = field(default_factory=dict)
+    gpu: dict[str, Any] = field(default_factory=dict)
 
     def main(self, argv: list[str] | None = None) -> None:
         """Parse the command line and run; a mistake of the user's ends with one sentence and exit status 2."""
         share_the_machine()
         try:
             self.run(self.parse(argv))
+        except Preempted as stopped:
+            print(f"stopped: {stopped}", file=sys.stderr, flush=True)
+            sys.exit(EXIT_PREEMPTED)
         except BabyLMError as error:
             if os.environ.get("RANK", "0") == "0":
                 print(f"error: {error}", file=sys.stderr, flush=True)
@@ -78,6 +83,8 @@ class Recipe:
         defaults = {"output_dir": f"runs/{self.name}", **self.defaults}
         if "--demo" in argv:
             defaults |= {"output_dir": f"runs/{self.name}_demo", **self.demo}
+        if self.gpu and "--use_cpu" not in argv and _has_gpu():
+            defaults |= self.gpu
         unknown = set(defaults) - {action.dest for action in parser._actions}
         if unknown:
             raise OptionError(f"recipe {self.name} sets options that do not exist: {sorted(unknown)}")
@@ -111,6 +118,12 @@ def recipe_parser(description: str = "") -> Any:
 
     groups = [CorpusArguments, TokenizerArguments, ModelArguments, MaskingArguments, EvaluationArguments, CardArguments]
     return Parser([*groups, BabyLMTrainingArguments], description=description, allow_abbrev=False)
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _unknown_option(word: str, parser: Any) -> str:

@@ -68,6 +68,36 @@ def tiny_model(architecture: str = "bert", seed: int = 0, dropout: float = 0.0) 
     return AutoModelForMaskedLM.from_config(config)
 
 
+@cache
+def tiny_causal_tokenizer() -> Any:
+    """A byte-level BPE of 400 pieces for causal models."""
+    return train_tokenizer(iter([list(tiny_lines())]), "bpe", 400, causal=True)
+
+
+def tiny_causal_model(architecture: str = "llama", seed: int = 0) -> Any:
+    """A two-layer causal language model over the tiny causal tokenizer."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    tokenizer = tiny_causal_tokenizer()
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+    options: dict[str, Any] = sizes | {"max_position_embeddings": 130}
+    if architecture == "gpt2":
+        options = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_inner": 48, "n_positions": 130}
+        options |= {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    if architecture == "gemma2":
+        options |= {"num_key_value_heads": 2, "head_dim": 16, "final_logit_softcapping": 5.0}
+    config = AutoConfig.for_model(
+        architecture,
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        **options,
+    )
+    torch.manual_seed(seed)
+    return AutoModelForCausalLM.from_config(config)
+
+
 def tiny_trainer(
     folder: Path, rows: Any, *, architecture: str = "bert", dropout: float = 0.0, **options: Any
 ) -> BabyLMTrainer:

@@ -66,6 +66,31 @@ def require_mask_token(tokenizer: Any) -> int:
     return int(mask)
 
 
+def require_causal_tokens(tokenizer: Any) -> None:
+    """Check that a tokenizer does what causal training and scoring need.
+
+    A text begins with the beginning-of-text token, or its first piece would never be predicted; it does not end with
+    the end-of-text token, or every question about what comes next would be asked after the end.
+
+    Raises:
+        CorpusError: it does not, or it has no padding token.
+    """
+    name = getattr(tokenizer, "name_or_path", "") or type(tokenizer).__name__
+    ids = tokenizer("a")["input_ids"]
+    if tokenizer.pad_token_id is None:
+        lacks = "has no padding token"
+    elif tokenizer.bos_token_id is None or ids[:1] != [tokenizer.bos_token_id]:
+        lacks = "does not put a beginning-of-text token before a text"
+    elif len(ids) > 1 and ids[-1] == tokenizer.eos_token_id:
+        lacks = "puts an end-of-text token after every text"
+    else:
+        return
+    raise CorpusError(
+        f"tokenizer {name} {lacks}, which a causal model cannot be trained or scored with; choose another "
+        "--tokenizer, or leave the option out to train one on the text"
+    )
+
+
 def algorithm_name(tokenizer: Any) -> str:
     """The tokenizer's algorithm, for records: "byte-level BPE", "BPE", "WordPiece", "Unigram" or "WordLevel"."""
     backend = tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
@@ -94,6 +119,13 @@ def template(first: str, first_id: int, last: str, last_id: int) -> processors.T
         single=f"{first} $A {last}",
         pair=f"{first} $A {last} $B:1 {last}:1",
         special_tokens=[(first, first_id), (last, last_id)],
+    )
+
+
+def begun_with(first: str, first_id: int) -> processors.TemplateProcessing:
+    """Every text after a special token, and nothing at its end."""
+    return processors.TemplateProcessing(
+        single=f"{first} $A", pair=f"{first} $A {first}:1 $B:1", special_tokens=[(first, first_id)]
     )
 
 

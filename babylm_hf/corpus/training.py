@@ -17,16 +17,21 @@ from typing import TYPE_CHECKING, Literal
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from ..errors import CorpusError, OptionError
-from .tokenizers import template
+from .gptbert import ROLES as GPTBERT_ROLES
+from .gptbert import SPECIALS as GPTBERT_SPECIALS
+from .gptbert import train_gptbert
+from .tokenizers import begun_with, template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 logger = logging.getLogger(__name__)
 
-Algorithm = Literal["bpe", "wordpiece", "unigram"]
+Algorithm = Literal["bpe", "wordpiece", "unigram", "bpe-gptbert"]
 SPECIALS = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]")
+CAUSAL_SPECIALS = ("<|pad|>", "<|endoftext|>")
 _ROLES = dict(zip(("pad_token", "cls_token", "sep_token", "unk_token", "mask_token"), SPECIALS, strict=True))
+_CAUSAL_ROLES = dict(zip(("pad_token", "bos_token", "eos_token"), CAUSAL_SPECIALS + CAUSAL_SPECIALS[1:], strict=True))
 _INSIDE = "##"  # WordPiece's sign of a piece that does not begin a word
 # Unigram's sums differ by up to 4e-11 between trainings (measured); a thousandth of a nat decides nothing.
 _SCORE_DIGITS = 3
@@ -38,44 +43,75 @@ def train_tokenizer(
     vocab_size: int = 40_000,
     lowercase: bool = False,
     progress: bool | None = None,
+    *,
+    causal: bool = False,
+    exact: bool = False,
 ) -> PreTrainedTokenizerFast:
     """Trains a tokenizer; the same text gives the same one.
 
     Special tokens are [PAD] [CLS] [SEP] [UNK] [MASK] with ids 0 to 4, and every text is put between [CLS] and [SEP]. A
     text too small for `vocab_size` gives a smaller vocabulary and a warning, since nothing is lost by it.
 
+    One for causal models has <|pad|> and <|endoftext|>, and every text begins with the latter, which so is what comes
+    after a text too; none is put at its end, where a model that is asked to go on would find it.
+
     Args:
         texts: lists of documents, as `iter_documents` gives them.
         algorithm: "bpe" (byte-level: no text is ever unknown, nothing is normalised), "wordpiece" (splits at
-            punctuation as BERT does) or "unigram" (NFKC, white space made single spaces, as SentencePiece does).
+            punctuation as BERT does), "unigram" (NFKC, white space made single spaces, as SentencePiece does) or
+            "bpe-gptbert" (that of GPT-BERT and the masked-diffusion paper, with special tokens of its own).
         vocab_size: entries of the vocabulary, special tokens included.
         lowercase: lower-case the text in the tokenizer.
         progress: show the library's progress bars; None for only when stderr is a terminal.
+        causal: make one for causal models, byte-level BPE.
+        exact: refuse a text that gives a smaller vocabulary than `vocab_size`, where the size of a model depends on it.
 
     Raises:
-        OptionError: the algorithm is unknown, or the vocabulary is too small for the characters of the text.
+        OptionError: the algorithm is unknown, the vocabulary is too small for the characters of the text, or with
+            `exact` too large for the text.
         CorpusError: there is no text.
     """
     from .fast import wrap
 
-    train = {"bpe": _train_bpe, "wordpiece": _train_wordpiece, "unigram": _train_unigram}.get(algorithm)
+    train = {
+        "bpe": _train_bpe,
+        "wordpiece": _train_wordpiece,
+        "unigram": _train_unigram,
+        "bpe-gptbert": train_gptbert,
+    }.get(algorithm)
     if train is None:
-        raise OptionError(f"--tokenizer_algorithm is {algorithm!r}; it must be bpe, wordpiece or unigram")
-    smallest = len(SPECIALS) + (256 if algorithm == "bpe" else 1)
+        raise OptionError(f"--tokenizer_algorithm is {algorithm!r}; it must be bpe, wordpiece, unigram or bpe-gptbert")
+    if causal and algorithm != "bpe":
+        raise OptionError(
+            f"--tokenizer_algorithm {algorithm}: tokenizers for causal models are trained as byte-level BPE; leave it "
+            "at bpe, or name a --tokenizer"
+        )
+    specials = GPTBERT_SPECIALS if algorithm == "bpe-gptbert" else CAUSAL_SPECIALS if causal else SPECIALS
+    smallest = len(specials) + (256 if algorithm.startswith("bpe") else 1)
     if vocab_size < smallest:
         raise OptionError(f"--vocab_size is {vocab_size}; {algorithm} needs at least {smallest}")
     show = sys.stderr.isatty() if progress is None else progress
-    backend = train(_nonempty(texts), vocab_size, lowercase, show)
+    if causal:
+        backend = _train_bpe(_nonempty(texts), vocab_size, lowercase, show, specials)
+    else:
+        backend = train(_nonempty(texts), vocab_size, lowercase, show)
     size = backend.get_vocab_size()
     if size > vocab_size:
         raise _too_small(vocab_size, algorithm)
+    if size < vocab_size and exact:
+        raise OptionError(
+            f"the text supports a vocabulary of {size:,} pieces, not the {vocab_size:,} of --vocab_size, and the model "
+            f"would be another one; give more text, or pass --vocab_size {size} (or less)"
+        )
     if size < vocab_size:
         logger.warning(
             "the text supports a vocabulary of %d, not %d; the tokenizer has %d entries", size, vocab_size, size
         )
-    backend.post_processor = template("[CLS]", 1, "[SEP]", 2)
-    backend.add_special_tokens(list(SPECIALS))
-    return wrap(backend, **_ROLES)
+    if algorithm == "bpe-gptbert":
+        return wrap(backend, **GPTBERT_ROLES)
+    backend.post_processor = begun_with(specials[1], 1) if causal else template("[CLS]", 1, "[SEP]", 2)
+    backend.add_special_tokens(list(specials))
+    return wrap(backend, **(_CAUSAL_ROLES if causal else _ROLES))
 
 
 def _too_small(vocab_size: int, algorithm: str) -> OptionError:
@@ -99,7 +135,9 @@ def _nonempty(texts: Iterable[list[str]]) -> Iterator[list[str]]:
         raise CorpusError("there is no text to train a tokenizer on; give a file that is not empty")
 
 
-def _train_bpe(texts: Iterator[list[str]], vocab_size: int, lowercase: bool, show: bool) -> Tokenizer:
+def _train_bpe(
+    texts: Iterator[list[str]], vocab_size: int, lowercase: bool, show: bool, specials: tuple[str, ...] = SPECIALS
+) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Lowercase() if lowercase else None
     # With a space put first, a word at the beginning of a document is the same piece as anywhere else.
@@ -107,7 +145,7 @@ def _train_bpe(texts: Iterator[list[str]], vocab_size: int, lowercase: bool, sho
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=list(SPECIALS),
+        special_tokens=list(specials),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=show,
     )

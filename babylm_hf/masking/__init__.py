@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from .adaptive import AdaptivePolicy
+from .base import RowCollator
 from .budget import BudgetPolicy, ExactPolicy, Stage
+from .causal_collator import DataCollatorForCausalRows
 from .collator import MaskingCollator, evaluation_masks
 from .collators import DataCollatorForDecayingMasking, DataCollatorForDynamicMasking
 from .controls import FrequencyBandPolicy, RandomSketchPolicy
@@ -38,6 +40,7 @@ __all__ = [
     "Corruption",
     "CosineDecayRate",
     "CountMinSketch",
+    "DataCollatorForCausalRows",
     "DataCollatorForDecayingMasking",
     "DataCollatorForDiffusionMasking",
     "DataCollatorForDynamicMasking",
@@ -57,6 +60,7 @@ __all__ = [
     "Policy",
     "RandomSketchPolicy",
     "Rate",
+    "RowCollator",
     "RowRates",
     "SketchShape",
     "SpaceSaving",

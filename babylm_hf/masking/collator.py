@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 
 from ..errors import CorpusError, OptionError
+from .base import RowCollator
 from .clock import PassClock
 from .corruption import Corruption
 from .loss_weights import Weighting, loss_weights
@@ -37,7 +38,7 @@ _KNOWN = {*_MODEL_INPUTS, TRAINING_ID, EVALUATION_ID, PLACES, STEP_ROWS, "labels
 _NOT_TARGETS = -100
 
 
-class MaskingCollator:
+class MaskingCollator(RowCollator):
     """Pads examples and masks them.
 
     Args:
@@ -62,6 +63,9 @@ class MaskingCollator:
     """Whether this is the reference profile of its method, for the record (`reference` is about special tokens only).
     """
 
+    masks = True
+    policy: Policy
+
     shows_realised_rate = False
     """Whether a model that is told its mask rate is told the share of targets (the published code) or what was drawn.
     """
@@ -81,6 +85,7 @@ class MaskingCollator:
         weighting: Weighting = "sequence",
     ) -> None:
         self.vocabulary = Vocabulary.of(tokenizer)
+        self.pad_id = self.vocabulary.pad_id
         self.rate = rate
         self.policy = policy
         self.corruption = corruption or Corruption(
@@ -186,8 +191,20 @@ class MaskingCollator:
         """
         key = EVALUATION_ID if EVALUATION_ID in batch else TRAINING_ID
         rows = self._rows(batch, key, seed, 0, 0, "evaluation.")
-        plain = Corruption(self.vocabulary.mask_id, random_ids=self.corruption.random_ids)
+        drawn_from = self.corruption.random_ids  # a run whose targets are all masked has none
+        plain = Corruption(
+            self.vocabulary.mask_id,
+            random_ids=drawn_from if len(drawn_from) else random_ids(self.vocabulary, self.reference),
+        )
         return self._masked(batch, rows, UniformPolicy(self.reference).select(rows, rate), plain)
+
+    def training_batch(self, batch: Mapping[str, Any], *, pass_index: int, step: int) -> dict[str, torch.Tensor]:
+        """As `mask`."""
+        return self.mask(batch, pass_index=pass_index, step=step)
+
+    def evaluation_batch(self, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """As `mask_for_evaluation`, at its usual rate."""
+        return self.mask_for_evaluation(batch)
 
     def rows_of(
         self, batch: Mapping[str, Any], *, pass_index: int, step: int, total_steps: int | None = None
@@ -227,7 +244,7 @@ class MaskingCollator:
                 "use the tokenizer that made them"
             ) from None
         if "attention_mask" in batch and not self.reference:
-            np.logical_and(eligible, _array(batch["attention_mask"]), out=eligible)
+            eligible &= _array(batch["attention_mask"]) != 0
         return eligible
 
     def _masked(
@@ -235,9 +252,7 @@ class MaskingCollator:
     ) -> dict[str, torch.Tensor]:
         ids: Ids = rows.input_ids
         device = getattr(batch["input_ids"], "device", None)
-        labels = np.full(ids.shape, _NOT_TARGETS)
-        places = np.flatnonzero(selected)
-        labels.reshape(-1)[places] = ids.reshape(-1)[places]
+        labels = np.where(selected, ids, _NOT_TARGETS)
         made = {"input_ids": corruption.apply(ids, selected, rows.keys("corruption")), "labels": labels}
         masked = {name: torch.from_numpy(values).to(device) for name, values in made.items()}
         for name in _MODEL_INPUTS[1:]:
@@ -296,6 +311,15 @@ class MaskingCollator:
 
             self._feedback = MaskedLoss(self)
         return self._feedback
+
+    def begin_run(self, total_steps: int) -> None:
+        """Rate and policy learn how long the run is.
+
+        Raises:
+            OptionError: the rate is no probability at some step.
+        """
+        self.total_steps = total_steps
+        self.rate.validate(total_steps)
 
     def new_statistics(self, device: torch.device | str = "cpu") -> TokenStatistics:
         """Empty statistics of the kind that the policy learns from."""

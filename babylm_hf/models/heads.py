@@ -45,7 +45,7 @@ def find_position_wise_head(model: nn.Module, probe_inputs: Mapping[str, Tensor]
         probe_inputs: the keyword arguments of the probing forward, `input_ids` `[B, L]` with B * L >= 14 among them,
             for models that need more than the usual two.
     """
-    inputs = dict(probe_inputs) if probe_inputs is not None else _probe_inputs(model)
+    inputs = dict(probe_inputs) if probe_inputs is not None else probe_batch(model)
     with evaluating(model):
         child, full = _trace_head(model, inputs)
         if child is None or full.dim() != 3 or full.shape[:2] != inputs["input_ids"].shape:
@@ -125,8 +125,8 @@ class PositionSelector:
         return full.reshape(-1, full.shape[-1]).index_select(0, flat_index)
 
 
-def _probe_inputs(model: nn.Module) -> dict[str, Tensor]:
-    """Two short rows of different ids and no padding."""
+def probe_batch(model: nn.Module) -> dict[str, Tensor]:
+    """Two short rows of different ids and no padding, on the model's device, to learn what its forward does."""
     parameter = next(model.parameters())
     size = min(int(getattr(getattr(model, "config", None), "vocab_size", 16)), 1 << 16)
     ids = torch.arange(_PROBE_ROWS * _PROBE_LENGTH, device=parameter.device).reshape(_PROBE_ROWS, _PROBE_LENGTH)

@@ -4,11 +4,33 @@ from __future__ import annotations
 
 from torch import nn
 
+from .base import Objective
+from .causal import CausalObjective
+from .diffusion import DiffusionObjective, takes_mask_rate
 from .masked import MaskedObjective, TargetLosses
 
-__all__ = ["MaskedObjective", "TargetLosses", "objective_for"]
+__all__ = [
+    "CausalObjective",
+    "DiffusionObjective",
+    "MaskedObjective",
+    "Objective",
+    "TargetLosses",
+    "is_causal",
+    "objective_for",
+]
 
 
-def objective_for(model: nn.Module) -> MaskedObjective:
-    """The objective that a model is trained with."""
-    return MaskedObjective(model)
+def objective_for(model: nn.Module) -> Objective:
+    """The objective that a model is trained with.
+
+    Next-token prediction for a causal one, diffusion for one that is told the mask rate, else masked tokens.
+    """
+    if is_causal(model):
+        return CausalObjective(model)
+    return DiffusionObjective(model) if takes_mask_rate(model) else MaskedObjective(model)
+
+
+def is_causal(model: nn.Module) -> bool:
+    """Whether the class of `model` is one for predicting the next token, by the names that transformers gives them."""
+    name = type(model).__name__
+    return "CausalLM" in name or (name.endswith("LMHeadModel") and not name.endswith("WithLMHeadModel"))

@@ -29,13 +29,13 @@ class TargetLosses:
     Attributes:
         losses: float32 `[N]`, natural logarithm, with gradient.
         target_ids: int64 `[N]`.
-        logits: `[N, V]` in the model's dtype.
+        logits: `[N, V]` in the model's dtype; None where they were let go as soon as used.
         weights: float32 `[N]`, what each loss counts; 1 where None.
     """
 
     losses: Tensor
     target_ids: Tensor
-    logits: Tensor
+    logits: Tensor | None
     weights: Tensor | None = None
 
     def total(self) -> Tensor:
@@ -44,6 +44,7 @@ class TargetLosses:
 
     def correct(self) -> Tensor:
         """bool `[N]`: the most probable piece is the target. Integers are compared; bfloat16 would merge ids."""
+        assert self.logits is not None, "an objective that keeps no logits says itself what was right"
         return self.logits.detach().argmax(-1) == self.target_ids
 
 
@@ -63,7 +64,7 @@ def to_targets(batch: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _rounded(count: int) -> int:
+def rounded(count: int) -> int:
     """`count` rounded up by at most an eighth, so that a run meets a few dozen numbers of targets and not hundreds.
 
     CPU kernels are prepared and kept for every shape (some megabytes each, without end), and a compiled model would be
@@ -101,7 +102,7 @@ class MaskedObjective:
         weights = inputs.pop("target_weights", None)
         inputs.pop("count", None)
         count = len(target_ids)
-        filled = F.pad(index, (0, _rounded(count) - count))  # position 0 again: computed, and left out of the loss
+        filled = F.pad(index, (0, rounded(count) - count))  # position 0 again: computed, and left out of the loss
         logits = self.selector.logits(inputs, filled, forward)[:count]
         losses = F.cross_entropy(logits.float(), target_ids, reduction="none")
         return TargetLosses(losses, target_ids, logits, weights)

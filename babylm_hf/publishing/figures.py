@@ -81,6 +81,6 @@ def _curve_alt(curves: Curves) -> str:
 
 def _curve_caption(curves: Curves) -> str:
     caption = f"Loss and accuracy over the {curves.unit} the model has seen; dotted lines are milestones."
-    if len(curves.training) and curves.held_out:
+    if len(curves.training) and curves.held_out and len(curves.rate):
         caption += " Training loss is measured on the masks of the moment, held-out loss on masks that never change."
     return caption

@@ -40,7 +40,9 @@ class BabyLMCallback(TrainerCallback):
 
 def default_callbacks() -> list[BabyLMCallback]:
     """The callbacks every `BabyLMTrainer` starts with, in the order they act."""
-    return [FeedbackCallback(), CurriculumCallback(), MilestoneCallback()]
+    from .preemption import PreemptionCallback
+
+    return [AverageCallback(), FeedbackCallback(), CurriculumCallback(), MilestoneCallback(), PreemptionCallback()]
 
 
 class FeedbackCallback(BabyLMCallback):
@@ -77,6 +79,17 @@ class FeedbackCallback(BabyLMCallback):
         lists = {name: pairs for name, pairs in summary.items() if isinstance(pairs, list)}
         named = {name: [[i, w, tokenizer.decode([i]).strip()] for i, w in pairs] for name, pairs in lists.items()}
         return summary | named
+
+
+class AverageCallback(BabyLMCallback):
+    """Moves the average of the weights, where one is kept (`--ema_decay`), right after every optimizer step."""
+
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Before anything looks at the step that is done."""
+        if self.trainer.average is not None:
+            self.trainer.average.update()
 
 
 class CurriculumCallback(BabyLMCallback):
@@ -119,7 +132,7 @@ class MilestoneCallback(BabyLMCallback):
         folder = Path(trainer.args.output_dir) / milestone.name
         trainer.evaluate_milestone(milestone.name)
         with checkpoints.written_whole(folder, writes=trainer.args.should_save) as temporary:
-            trainer.save_model(str(temporary))
+            trainer.export_model(temporary)
             facts = {"name": milestone.name, "words": milestone.words, "words_seen": milestone.words_seen}
             trainer.notify("milestone", folder=milestone.name, **facts)
             trainer.announce_folder(temporary, milestone.name)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from ..errors import OptionError
 from ..plan import TRACKS, RowSource, RunPlan, check_budget, parse_curriculum, parse_milestones, parse_words
 from .arguments import BabyLMTrainingArguments
+
+logger = logging.getLogger(__name__)
 
 
 def plan_from_arguments(rows: RowSource, args: BabyLMTrainingArguments) -> RunPlan:
@@ -35,6 +38,19 @@ def plan_from_arguments(rows: RowSource, args: BabyLMTrainingArguments) -> RunPl
         check_budget(TRACKS[args.track], unique, plan.total_words, int(args.num_train_epochs))
     plan.check_sharding(args.world_size, args.gradient_accumulation_steps)
     return plan
+
+
+def warn_of_endless_warmup(args: BabyLMTrainingArguments, total_steps: int) -> None:
+    """Say so where the learning rate would still be rising when the run ends: its peak is never reached."""
+    warmup = args.get_warmup_steps(total_steps)
+    schedule = getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)
+    if args.process_index == 0 and schedule != "constant" and warmup >= total_steps:
+        reached = args.learning_rate * total_steps / warmup
+        logger.warning(
+            "the run has %d steps and %d of warm-up: it ends at a learning rate of %.2g, below the peak of %.2g; "
+            "pass fewer --warmup_steps, or a share of the run such as 0.1",
+            total_steps, warmup, reached, args.learning_rate,
+        )  # fmt: skip
 
 
 def _lengths(rows: Any, args: BabyLMTrainingArguments) -> str:

@@ -17,7 +17,10 @@ from .callbacks import BabyLMCallback
 if TYPE_CHECKING:
     from .trainer import BabyLMTrainer
 
-_LOGGED = ("loss", "learning_rate", "grad_norm", "mask_rate", "mask_rate_realised", "pass")
+_LOGGED = (
+    *("loss", "learning_rate", "grad_norm", "mask_rate", "mask_rate_realised", "pass"),
+    *("words_per_second", "memory_gb", "skipped_steps"),
+)
 
 
 class RecordCallback(BabyLMCallback):
@@ -104,7 +107,7 @@ def manifest(trainer: BabyLMTrainer) -> dict[str, Any]:
         "data": _data_facts(trainer.rows),
         "tokenizer": _tokenizer_facts(trainer.processing_class),
         "plan": trainer.plan.describe(),
-        "method": {"name": collator.describe()["policy"], "parameters": collator.describe()},
+        "method": {"name": (method := collator.describe()).get("policy", trainer.objective.name), "parameters": method},
         "model": {
             "architecture": model.config.model_type,
             "class": type(model).__name__,

@@ -7,6 +7,7 @@ is resumed only by the same run: data, seed, plan, masking and optimizer are com
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,25 @@ from transformers import Trainer
 from transformers.trainer_utils import rotate_checkpoints
 
 from ..errors import OptionError
-from ..masking import MaskingCollator, Policy, TokenStatistics
+from ..masking import Policy, RowCollator, TokenStatistics
 from ..plan import RunPlan
 from . import checkpoints
+from .ema import WeightAverage
+
+# Compared at a resume only where they are used, so that runs older than these options can go on.
+_OPTIONAL = ("ema_decay", "lr_floor", "cooldown_steps", "lamb_coupled_decay")
 
 
 class ResumableTrainer(Trainer):
     """A Trainer whose checkpoints hold all that its run is; the base of `BabyLMTrainer`, which owns what is saved."""
 
-    policy: Policy
-    statistics: TokenStatistics
-    data_collator: MaskingCollator
+    policy: Policy | None
+    statistics: TokenStatistics | None
+    data_collator: RowCollator
     _plan: RunPlan | None
+    average: WeightAverage | None = None
     resumed_from: Path | None = None
+    use_cache: bool | None = None
     _run_dir: Path | None = None
 
     @property
@@ -58,6 +65,7 @@ class ResumableTrainer(Trainer):
         facts = {"seed": args.seed, **{f"plan {n}": plan[n] for n in names if n in plan}}
         facts |= {f"masking {n}": v for n, v in self.data_collator.describe().items()}
         facts |= {n: str(v) for n, v in {**optimizer, **schedule}.items()}
+        facts |= {n: str(v) for n in _OPTIONAL if (v := getattr(args, n)) not in (None, False, 0.0)}
         return facts | {"parameters": sum(p.numel() for p in self.model.parameters())}
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **stock: Any) -> Any:
@@ -86,7 +94,7 @@ class ResumableTrainer(Trainer):
         self.evaluate_milestone(None)
         root = Path(self.args.output_dir)
         with checkpoints.written_whole(root / ".final", writes=self.args.should_save) as temporary:
-            self.save_model(str(temporary))
+            self.export_model(temporary)
             self.announce_folder(temporary, None)
             self.accelerator.wait_for_everyone()
         if self.args.should_save:
@@ -94,6 +102,18 @@ class ResumableTrainer(Trainer):
                 path.replace(root / path.name)
             (root / ".final").rmdir()
         self.accelerator.wait_for_everyone()
+
+    def exported_weights(self) -> AbstractContextManager[None]:
+        """Within it the model has the weights that are measured and exported: their moving average, where one is kept.
+
+        Checkpoints hold the weights as trained, and the average beside them.
+        """
+        return nullcontext() if self.average is None else self.average.shown()
+
+    def export_model(self, folder: Path) -> None:
+        """Write the model as it is measured: a folder for `from_pretrained`."""
+        with self.exported_weights():
+            self.save_model(str(folder))
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Sidecars first, then the stock files, all under a temporary name that is changed when everything is there."""
@@ -103,6 +123,8 @@ class ResumableTrainer(Trainer):
             arrays = self._state_arrays()
             if self.args.should_save:
                 checkpoints.write_sidecars(staging / final.name, arrays, self._state_facts())
+                if self.average is not None:
+                    self.average.save(staging / final.name)
             self.accelerator.wait_for_everyone()
             self._run_dir = staging
             try:
@@ -120,6 +142,8 @@ class ResumableTrainer(Trainer):
         return str(self._run_dir) if self._run_dir is not None else super()._get_output_dir(trial)
 
     def _state_arrays(self) -> dict[str, np.ndarray]:
+        if self.policy is None or self.statistics is None:
+            return {}
         policy = {f"policy.{name}": values for name, values in self.policy.state().items()}
         # The statistics come summed over all processes, so that a run of any size can go on from them.
         return policy | {f"statistics.{name}": values for name, values in self.statistics.state().items()}
@@ -130,7 +154,12 @@ class ResumableTrainer(Trainer):
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None:
+        if self.args.ema_decay is not None:  # by now the model has the weights that it starts or goes on from
+            model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+            self.average = WeightAverage(model, self.args.ema_decay)
+            if checkpoint is not None:
+                self.average.load(Path(checkpoint))
+        if checkpoint is None or self.policy is None or self.statistics is None:
             return
         arrays, _ = checkpoints.read_sidecars(Path(checkpoint))
         parts: dict[str, dict[str, np.ndarray]] = {"policy": {}, "statistics": {}}
@@ -147,7 +176,12 @@ class ResumableTrainer(Trainer):
         """
         folder = Path(output_dir if output_dir is not None else self.args.output_dir)
         model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+        training = getattr(model.config, "use_cache", None)
+        if self.use_cache is not None:  # switched off by the stock Trainer; the saved model is to generate
+            model.config.use_cache = self.use_cache
         model.save_pretrained(folder, state_dict=state_dict, is_main_process=self.args.should_save)
+        if self.use_cache is not None:
+            model.config.use_cache = training
         if self.args.should_save:
             if self.processing_class is not None:
                 self.processing_class.save_pretrained(folder)

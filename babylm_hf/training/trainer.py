@@ -3,7 +3,8 @@
 It differs from the stock one in four places, each a public seam; saving and resuming are in `resumable`:
 
 1. `get_train_dataloader` gives the loader of the plan: rows, lengths and passes are decided before the first step.
-2. `get_batch_samples` masks the micro-batches of a step in this process as they are consumed, and counts their targets.
+2. `get_batch_samples` gives the micro-batches of a step their targets (masks them, for a masked model) in this process
+   as they are consumed, and counts the targets.
 3. `compute_loss` divides the summed loss by the count over the whole step, all micro-batches and processes.
 4. `evaluate` measures held-out text with masks that never change.
 """
@@ -23,26 +24,30 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ..errors import OptionError
 from ..evaluation.held_out import held_out_loss
-from ..masking import MaskingCollator
+from ..evaluation.held_out_likelihood import held_out_nelbo
+from ..masking import MaskingCollator, RowCollator
+from ..masking.padding import TRAINING_ID
 from ..masking.random import row_keys
-from ..objectives import objective_for
+from ..objectives import CausalObjective, objective_for
 from ..plan import RunPlan
 from .arguments import BabyLMTrainingArguments
 from .callbacks import BabyLMCallback, WordsProgressCallback, default_callbacks
+from .learning_rate import cosine_with_cooldown
 from .loader import planned_loader
 from .optimizers import Lamb, parameter_groups
-from .planning import plan_from_arguments
-from .resumable import ResumableTrainer
+from .planning import plan_from_arguments, warn_of_endless_warmup
 from .rows import as_rows
+from .watched import WatchedTrainer
 
 
-class BabyLMTrainer(ResumableTrainer):
+class BabyLMTrainer(WatchedTrainer):
     """A `transformers.Trainer` whose run is a plan and whose loss is its own.
 
     Args:
         model: any stock model with a language-modelling head.
         args: `BabyLMTrainingArguments`, or stock `TrainingArguments`.
-        data_collator: a `MaskingCollator`; its policy learns from the training forward, whatever the number of workers.
+        data_collator: a `MaskingCollator`, whose policy learns from the training forward whatever the number of
+            workers, or for a causal model a `DataCollatorForCausalRows`.
         train_dataset: a `TokenStream`, or a `datasets.Dataset` with `input_ids` (and `num_words`, for milestones by
             words).
         eval_dataset: held-out text in either form.
@@ -59,12 +64,13 @@ class BabyLMTrainer(ResumableTrainer):
     # The loss is already divided by the count of the whole step; without this the stock step divides it again.
     loss_is_scaled_for_ga = True
     control: Any
+    lr_scheduler: Any
 
     def __init__(
         self,
         model: PreTrainedModel,
         args: Any,
-        data_collator: MaskingCollator,
+        data_collator: RowCollator,
         train_dataset: Any = None,
         eval_dataset: Any = None,
         processing_class: Any = None,
@@ -73,20 +79,27 @@ class BabyLMTrainer(ResumableTrainer):
         milestone_tasks: dict[str, Callable[[nn.Module, Any, str | None], dict[str, Any]]] | None = None,
         **stock: Any,
     ) -> None:
-        if not isinstance(data_collator, MaskingCollator):
+        if not isinstance(data_collator, RowCollator):
             raise OptionError(
-                f"data_collator must be one of babylm_hf's masking collators, not {type(data_collator).__name__}; "
-                "try DataCollatorForDecayingMasking"
+                f"data_collator must be one of babylm_hf's collators, not {type(data_collator).__name__}; "
+                "try DataCollatorForDecayingMasking, or DataCollatorForCausalRows for a causal model"
+            )
+        self.objective = objective_for(model)
+        if data_collator.masks == isinstance(self.objective, CausalObjective):
+            fitting = "DataCollatorForCausalRows" if data_collator.masks else "DataCollatorForDecayingMasking"
+            raise OptionError(
+                f"{type(data_collator).__name__} does not go with a {type(model).__name__}; use {fitting} or its like"
             )
         args = BabyLMTrainingArguments.adopt(args)
-        self._rows: Any = None if train_dataset is None else as_rows(train_dataset, data_collator.vocabulary.pad_id)
+        self._rows: Any = None if train_dataset is None else as_rows(train_dataset, data_collator.pad_id)
         if plan is None and self._rows is not None:
             plan = plan_from_arguments(self._rows, args)
         self._plan = plan
         if plan is not None:
             args.max_steps = plan.total_steps
-        self.objective = objective_for(model)
+            warn_of_endless_warmup(args, plan.total_steps)
         self.milestone_tasks = milestone_tasks or {}
+        self.use_cache = getattr(model.config, "use_cache", None)
         # Callbacks given come first: a record has to be open before the project's own have something to tell it.
         super().__init__(
             model=model,
@@ -98,6 +111,7 @@ class BabyLMTrainer(ResumableTrainer):
             callbacks=[*(callbacks or []), *default_callbacks()],
             **stock,
         )
+        self.watch()
         self._replace_progress_bar()
         for callback in self.callback_handler.callbacks:
             self._attach(callback)
@@ -107,8 +121,7 @@ class BabyLMTrainer(ResumableTrainer):
         self._milestone: str | None = None
         self._reset_window()
         if plan is not None:
-            data_collator.total_steps = plan.total_steps
-            data_collator.rate.validate(plan.total_steps)
+            data_collator.begin_run(plan.total_steps)
 
     # ------------------------------------------------------------------ callbacks
 
@@ -150,8 +163,14 @@ class BabyLMTrainer(ResumableTrainer):
         """The source of the training rows: a `TokenStream`, or a `DatasetRows` around the data set given."""
         return self._rows
 
+    @property
+    def needs_feedback(self) -> bool:
+        """Whether a policy learns from the model's predictions."""
+        return self.policy is not None and self.policy.needs_feedback
+
     def mask_rate(self, step: int) -> float:
-        """The planned mask rate at a step, counted from 0."""
+        """The planned mask rate at a step, counted from 0; for runs that mask."""
+        assert isinstance(self.data_collator, MaskingCollator)
         return float(np.mean(self.data_collator.rate.at(step, self.args.max_steps)))
 
     # ------------------------------------------------------------------ data
@@ -170,28 +189,27 @@ class BabyLMTrainer(ResumableTrainer):
             rank=args.process_index,
             world_size=args.world_size,
             accumulation=args.gradient_accumulation_steps,
-            word_starts=self.policy.needs_word_starts,
+            word_starts=self.policy is not None and self.policy.needs_word_starts,
             **options,
         )
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[dict[str, Any]], num_batches: int, device: torch.device
     ) -> tuple[list[dict[str, Any]], Tensor | int | None]:
-        """The masked micro-batches of the next step, and the number of targets in it over all processes."""
-        batches = [self._mask(batch) for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
+        """The micro-batches of the next step with their targets, and the number of those over all processes."""
+        plain = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
+        self.health.begin_step([np.asarray(batch[TRAINING_ID]) for batch in plain])
+        batches = [self._with_targets(batch) for batch in plain]
         self._micro_batch = 0
         count = sum(self.objective.count(batch) for batch in batches)
         self._targets += count
-        if self.args.world_size == 1:
-            return batches, max(count, 1)
-        total = self.accelerator.reduce(torch.tensor(count, device=device), reduction="sum")
-        return batches, total.clamp_min(1)
+        return batches, self.agreed(count, device)
 
-    def _mask(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def _with_targets(self, batch: dict[str, Any]) -> dict[str, Any]:
         """One micro-batch as the model takes it, with its targets: a function of the batch's keys and the policy."""
         batch = dict(batch)
         pass_index, step = batch.pop("pass_index"), batch.pop("step")
-        return self.objective.prepare(self.data_collator.mask(batch, pass_index=pass_index, step=step))
+        return self.objective.prepare(self.data_collator.training_batch(batch, pass_index=pass_index, step=step))
 
     # ------------------------------------------------------------------ the step
 
@@ -212,17 +230,21 @@ class BabyLMTrainer(ResumableTrainer):
         if "labels" in inputs:
             inputs = self.objective.prepare(inputs)
         result = self.objective(inputs, forward=model)
-        if model.training and self.policy.needs_feedback:
+        if model.training and self.needs_feedback:
             self._observe(inputs, result)
         summed = result.total()
         if model.training:
             self._loss_sum += summed.detach()
+            self.health.saw(result.losses, inputs["target_index"], inputs["input_ids"].shape[1])
         count = num_items_in_batch if num_items_in_batch is not None else max(len(result.target_ids), 1)
         loss = summed / count * (self.accelerator.num_processes if model.training else 1)
-        return (loss, {"logits": result.logits}) if return_outputs else loss
+        outputs = {} if result.logits is None else {"logits": result.logits}
+        return (loss, outputs) if return_outputs else loss
 
     def _observe(self, inputs: dict[str, Any], result: Any) -> None:
         """Let the policy's statistics see what the model made of the targets; nothing waits for the device."""
+        assert isinstance(self.data_collator, MaskingCollator)
+        assert self.statistics is not None
         with torch.no_grad():
             shown = inputs["input_ids"].reshape(-1)[inputs["target_index"]]
             self.statistics.observe(
@@ -234,8 +256,10 @@ class BabyLMTrainer(ResumableTrainer):
 
     def update_policy(self) -> bool:
         """Teach the policy what the last window showed, if one has ended; called after each optimizer step."""
+        if self.policy is None or not self.policy.needs_feedback:
+            return False
         step = self.state.global_step - 1
-        return self.policy.needs_feedback and self.policy.update(self.statistics, step, self.mask_rate(step))
+        return self.policy.update(self.statistics, step, self.mask_rate(step))
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """LAMB if asked for, else the stock choice; biases and norms decay only to reproduce the reference."""
@@ -248,9 +272,20 @@ class BabyLMTrainer(ResumableTrainer):
                 eps=args.adam_epsilon,
                 clip_ratio=args.lamb_clip_ratio,
                 reference=reference,
+                coupled_decay=args.lamb_coupled_decay,
             )
             return self.optimizer
         return super().create_optimizer(model)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+        """The stock choice, or the cosine with a floor and a cool-down if those are asked for."""
+        args = self.args
+        if args.cosine_ends_early() and self.lr_scheduler is None:
+            ends = args.get_warmup_steps(num_training_steps), args.get_cooldown_steps(num_training_steps)
+            self.lr_scheduler = cosine_with_cooldown(
+                optimizer or self.optimizer, num_training_steps, *ends, args.lr_floor
+            )
+        return super().create_scheduler(num_training_steps, optimizer)
 
     # ------------------------------------------------------------------ logs and evaluation
 
@@ -259,7 +294,9 @@ class BabyLMTrainer(ResumableTrainer):
         if "loss" in logs:
             logs.update(self._drain_window())
             step = self.state.global_step - 1
-            logs |= {"mask_rate": self.mask_rate(step), "pass": self.plan.step(step).pass_index}
+            logs |= {"mask_rate": self.mask_rate(step)} if self.data_collator.masks else {}
+            logs["pass"] = self.plan.step(step).pass_index
+            logs.update(self.health_facts(logs))
         logs["words"] = self.words_seen
         super().log(logs, start_time)
 
@@ -267,19 +304,24 @@ class BabyLMTrainer(ResumableTrainer):
         """What is summed between two log lines; the loss stays on the device so that no step waits for it."""
         self._loss_sum = torch.zeros((), device=self.args.device, dtype=torch.float32)
         self._targets = 0
-        self.data_collator.drain()
+        if isinstance(self.data_collator, MaskingCollator):
+            self.data_collator.drain()
 
     def _drain_window(self) -> dict[str, float]:
         """Loss per target, realised mask rate and share of clipped probabilities since the last line."""
-        tally = self.data_collator.tally
-        counts = (self._targets, tally["targets"], tally["maskable"], self.policy.clipped)
+        collator, counts = self.data_collator, [self._targets]
+        if isinstance(collator, MaskingCollator):
+            counts += [collator.tally["targets"], collator.tally["maskable"], collator.policy.clipped]
         window = torch.stack([self._loss_sum, *(self._loss_sum.new_tensor(float(n)) for n in counts)])
         if self.args.world_size > 1:
             window = self.accelerator.reduce(window, reduction="sum")
         self._reset_window()
-        summed, count, targets, maskable, clipped = (float(v) for v in window)
-        facts = {"mask_rate_realised": targets / max(maskable, 1.0), "mask_clipped": clipped / max(targets, 1.0)}
-        return {"loss": summed / max(count, 1.0), **facts}
+        summed, count, *masked = (float(v) for v in window)
+        facts = {"loss": summed / max(count, 1.0)}
+        if masked:
+            targets, maskable, clipped = masked
+            facts |= {"mask_rate_realised": targets / max(maskable, 1.0), "mask_clipped": clipped / max(targets, 1.0)}
+        return facts
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
@@ -291,22 +333,33 @@ class BabyLMTrainer(ResumableTrainer):
             return {name: value for part in parts for name, value in part.items()}
         if source is None:
             raise OptionError("there is no held-out text to evaluate on; give eval_dataset (--validation_file)")
-        rows = as_rows(source, self.data_collator.vocabulary.pad_id)
-        metrics = held_out_loss(
-            self.accelerator.unwrap_model(self.model, keep_torch_compile=False),
-            rows,
-            self.data_collator,
-            seq_length=self.eval_length(rows),
-            objective=self.objective,
-            max_tokens=self.args.max_eval_tokens,
-            batch_tokens=self.args.eval_batch_tokens,
-            accelerator=self.accelerator,
-        )
+        rows = as_rows(source, self.data_collator.pad_id)
+        model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+        with self.exported_weights():
+            metrics = held_out_loss(
+                model,
+                rows,
+                self.data_collator,
+                seq_length=self.eval_length(rows),
+                objective=self.objective,
+                max_tokens=self.args.max_eval_tokens,
+                batch_tokens=self.args.eval_batch_tokens,
+                accelerator=self.accelerator,
+            )
+            metrics |= self.objective_metrics(model, rows)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         self.log(dict(metrics))
         self.notify("evaluation", task="held_out", metrics=metrics, milestone=self._milestone)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def objective_metrics(self, model: nn.Module, rows: Any) -> dict[str, float]:
+        """What the run's objective measures on held-out text beside its loss: for a diffusion model its likelihood."""
+        args, collator = self.args, self.data_collator
+        if self.objective.name != "diffusion" or args.nelbo_tokens <= 0 or not isinstance(collator, MaskingCollator):
+            return {}
+        limits = {"max_tokens": args.nelbo_tokens, "batch_tokens": args.eval_batch_tokens}
+        return held_out_nelbo(model, rows, collator.vocabulary, seq_length=self.eval_length(rows), **limits)
 
     def evaluate_milestone(self, name: str | None) -> None:
         """Measure the model as it is now, on held-out text and the tasks given, for the record and its curve."""
@@ -317,9 +370,9 @@ class BabyLMTrainer(ResumableTrainer):
         model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
         for task, measure in self.milestone_tasks.items():
             if self.is_world_process_zero():
-                self.notify(
-                    "evaluation", task=task, metrics=measure(model, self.processing_class, name), milestone=name
-                )
+                with self.exported_weights():
+                    metrics = measure(model, self.processing_class, name)
+                self.notify("evaluation", task=task, metrics=metrics, milestone=name)
         self.accelerator.wait_for_everyone()
         vars(self.control).update(wanted)
         self._milestone = None

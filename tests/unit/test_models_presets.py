@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, models
 from transformers import (
+    AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     DistilBertConfig,
@@ -64,12 +65,14 @@ def test_deberta_follows_the_paper() -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_saved_preset_loads_with_any_head(preset: str, tmp_path: Path) -> None:
-    model = build_model(preset, tokenizer_of(30), **TINY)
+    causal = PRESETS[preset].model_type == "llama"
+    model = build_model(preset, tokenizer_of(30), objective="causal" if causal else "masked", **TINY)
     model.save_pretrained(tmp_path)
     classifier, report = AutoModelForSequenceClassification.from_pretrained(tmp_path, output_loading_info=True)
     assert classifier.config.hidden_size == 32
     assert not report["mismatched_keys"]
-    assert AutoModelForMaskedLM.from_pretrained(tmp_path).config.vocab_size == 30
+    auto_class = AutoModelForCausalLM if causal else AutoModelForMaskedLM
+    assert auto_class.from_pretrained(tmp_path).config.vocab_size == 30
     saved = json.loads((tmp_path / "config.json").read_text())
     assert saved.get("pooler_hidden_size", 32) == 32
     assert saved["pad_token_id"] == 0
