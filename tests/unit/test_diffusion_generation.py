@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
@@ -308,3 +311,24 @@ def test_what_cannot_work_is_named(model, options, named):
 def test_infilling_needs_a_mask(model):
     with pytest.raises(GenerationOptionError, match="no mask token"):
         model.infill([BOS, 11, 12])
+
+
+def test_a_saved_model_generates_without_this_package(model, tmp_path):
+    """Its code files travel with it, those that they import included."""
+    model.save_pretrained(tmp_path / "model")
+    code = """
+import sys
+sys.modules["babylm_hf"] = None  # whoever imports it fails
+from transformers import AutoModelForMaskedLM
+model = AutoModelForMaskedLM.from_pretrained(sys.argv[1], trust_remote_code=True)
+print(model.generate(max_new_tokens=9, seed=3).tolist(), model.infill([1, 9, 4, 11], seed=3).tolist())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "model")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")},
+    )
+    here = model.generate(max_new_tokens=9, seed=3).tolist(), model.infill([1, 9, 4, 11], seed=3).tolist()
+    assert done.stdout.strip() == f"{here[0]} {here[1]}"
