@@ -259,3 +259,16 @@ def test_sparse_gradients_and_empty_models_are_refused() -> None:
         parameter_groups(torch.nn.Linear(2, 2).requires_grad_(False), 0.1)
     with pytest.raises(OptionError, match="weight_decay"):
         parameter_groups(torch.nn.Linear(2, 2), -0.1)
+
+
+@pytest.mark.parametrize(
+    ("start", "decay", "expected"),
+    [([3.0, 4.0], 0.1, [2.968221, 4.014667]), ([3.0, 4.0], 0.0, [2.993, 4.007]), ([0.0, 0.0], 0.1, [-0.007, 0.007])],
+)
+def test_lamb_with_coupled_decay_is_that_of_masked_diffusion(
+    start: list[float], decay: float, expected: list[float]
+) -> None:
+    param = torch.nn.Parameter(torch.tensor(start))
+    param.grad = torch.tensor([0.1, -0.2])
+    Lamb([param], lr=0.007, weight_decay=decay, clip_ratio=False, coupled_decay=True).step()
+    assert param.tolist() == pytest.approx(expected, abs=2e-6)
