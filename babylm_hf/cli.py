@@ -19,6 +19,7 @@ COMMANDS = (
     "tokenizer",
     "masks",
     "evaluate",
+    "submission",
     "finetune",
     "generate",
     "likelihood",

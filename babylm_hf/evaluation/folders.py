@@ -61,7 +61,9 @@ def load_task(name: str, data: Path | None, *, fast: bool = False, state: State 
         return spec.load(Path(given), state)
     if data is None:
         raise OptionError(f"--tasks {name} needs --data, the folder with the evaluation data.")
-    return spec.load(find_data(spec, data, fast=fast), state)
+    task = spec.load(find_data(spec, data, fast=fast), state)
+    task.folder = (spec.fast if fast else spec.full) or task.folder
+    return task
 
 
 def tasks_in(data: Path, *, fast: bool = False, state: State = "p26") -> list[str]:

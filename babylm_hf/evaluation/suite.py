@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,10 @@ class TaskSuite:
         else:
             plan, kept = self._plan(model, tokenizer, backend, requests, failures)
             values = self._together(model, plan, kept, failures, progress) if plan is not None else {}
-        results = {name: self.tasks[name].result(found, self.ties) for name, found in values.items()}
+        results = {
+            name: replace(self.tasks[name].result(found, self.ties), folder=self.tasks[name].folder)
+            for name, found in values.items()
+        }
         return results, failures, time.perf_counter() - start
 
     def run(

@@ -43,6 +43,8 @@ class TaskResult:
         predictions: what the official `predictions.json` holds; None for tasks outside it.
         scores: float64, a row for each item: summed (or mean) log-probability of each candidate, NaN beyond the last.
         records: for tasks that report one line a row, those lines.
+        files: further files of the official result tree, name -> text.
+        folder: name of the data folder, which official results are filed under.
     """
 
     task: str
@@ -53,6 +55,8 @@ class TaskResult:
     predictions: dict[str, Any] | None = None
     scores: np.ndarray | None = None
     records: tuple[dict[str, Any], ...] = ()
+    files: dict[str, str] = field(default_factory=dict)
+    folder: str = ""
 
 
 class Task(ABC):

@@ -12,8 +12,9 @@ length and surprisal of the word before added to the baseline. An untrained mode
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from itertools import combinations, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from ...errors import CorpusError, OptionError
 from ..score_rows import ScoreRow
 from ..scoring_plan import AnyRequest, RowRequest
 from .base import State, Task, TaskResult, TaskSpec, Ties
+from .reading_report import official_files
+from .regression import design, r_squared
 
 EYE_TRACKING = ("RTfirstfix", "RTfirstpass", "RTgopast", "RTrightbound")
 SELF_PACED = "self_paced_reading_time"
@@ -97,6 +100,11 @@ class ReadingTask(Task):
             {"id": int(index), "pred": float(row.pred), "prev_pred": float(row.prev_pred)}
             for index, row in zip(table.index, table.itertuples(), strict=True)
         ]
+        names = {"Sentence": "item", "Word": "word", "Logprob": "pred", "Prev_Logprob": "prev_pred"}
+        records = tuple(
+            {"Index": int(index), **{name: row[column] for name, column in names.items()}}
+            for index, row in table.iterrows()
+        )
         return TaskResult(
             task=self.name,
             metric="explained variance",
@@ -107,12 +115,12 @@ class ReadingTask(Task):
             ),
             metrics={**dict(both), "mean": overall, "items": len(table)},
             predictions={"reading": {"predictions": predictions}},
-            records=tuple(
-                {"Index": int(i), "Sentence": row["item"], "Word": row["word"], "Logprob": row["pred"],
-                 "Prev_Logprob": row["prev_pred"]}
-                for i, row in table.iterrows()
-            ),
-        )  # fmt: skip
+            records=records,
+            files={
+                "prediction.jsonl": "".join(json.dumps(record) + "\n" for record in records),
+                **official_files(table, MEASURES, BASELINE, SPILLOVER, eye, paced),
+            },
+        )
 
 
 def _asked(tokenizer: Any, backend: str, text: str, target: int) -> RowRequest:
@@ -131,20 +139,6 @@ def explained(table: Any, measure: str, baseline: Sequence[str]) -> float:
     without = r_squared(known[measure].to_numpy(), design(known, baseline))
     beside = r_squared(known[measure].to_numpy(), design(known, baseline, "pred"))
     return float((beside - without) / (1 - without))
-
-
-def design(table: Any, baseline: Sequence[str], *added: str) -> np.ndarray:
-    """Intercept, the variables, all their pairwise products, and what is added; float64 `[n, k]`."""
-    columns = {name: table[name].to_numpy(dtype=np.float64) for name in (*baseline, *added)}
-    products = [columns[a] * columns[b] for a, b in combinations(baseline, 2)]
-    first = [np.ones(len(table)), *(columns[name] for name in baseline), *products]
-    return np.stack([*first, *(columns[name] for name in added)], axis=1)
-
-
-def r_squared(y: np.ndarray, x: np.ndarray) -> float:
-    """Share of the variance of `y` that ordinary least squares on `x` explains."""
-    coefficients = np.linalg.lstsq(x, y, rcond=None)[0]
-    return float(1 - np.sum((y - x @ coefficients) ** 2) / np.sum((y - y.mean()) ** 2))
 
 
 def load_reading(path: Path, state: State) -> ReadingTask:
