@@ -38,5 +38,9 @@ class TrainingError(BabyLMError):
     """Training met numbers that are not finite; the message names the step and the rows."""
 
 
+class Preempted(BabyLMError):
+    """A run was asked to stop, saved a checkpoint and stopped; the command line exits with 75."""
+
+
 class PublishError(BabyLMError):
     """Something may not be published, or has not arrived; the run on disk is whole and publishing it again goes on."""

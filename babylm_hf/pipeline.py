@@ -47,6 +47,7 @@ from .plan import RunPlan, parse_curriculum, parse_milestones
 from .training import BabyLMTrainer, FeedbackCallback, RecordCallback
 from .training.checkpoints import resolve_resume
 from .training.masking_state import MaskingStateCallback
+from .training.publishing import check_before_training, publisher_from_arguments
 
 if TYPE_CHECKING:
     from .recipe import Options, Recipe
@@ -108,6 +109,8 @@ def check_early(options: Options) -> None:
     """Everything that can be refused without reading the text, so that a slip costs seconds and touches nothing."""
     args, masking = options.training, options.masking
     resolve_resume(Path(args.output_dir), args.resume_from_checkpoint)
+    if args.publishing and args.process_index == 0:
+        check_before_training(publisher_from_arguments(args))
     parse_curriculum(args.max_seq_len, int(args.num_train_epochs), args.rows_per_step())
     parse_milestones(args.milestone_spec())
     rate_of(masking)

@@ -46,6 +46,10 @@ class BabyLMTrainingArguments(TrainingArguments):
     logging_nan_inf_filter: bool = option(False, "kept off: a loss that is not a number must be seen")
     seed: int = option(0, "seed of weights, order, masks and dropout")
 
+    push_to_hub: bool = option(False, "publish every milestone while training goes on, and the final model")
+    hub_model_id: str | None = option(None, "namespace/name to publish to; the name of the output folder without it")
+    hub_private_repo: bool | None = option(None, "false opens the repository to all; it is private without")
+
     max_seq_len: str | None = option(
         None, "row length, or lengths by pass as 'pass:length' pairs, such as 0:64,5:256; the rows' own without it"
     )
@@ -66,11 +70,18 @@ class BabyLMTrainingArguments(TrainingArguments):
     lr_floor: float = option(0.0, "share of the peak learning rate that the cosine falls to")
     cooldown_steps: float = option(0.0, "linear fall from there to 0 at the end: steps, or below 1 a share of them")
     ema_decay: float | None = option(
-        None, "keep a moving average of the weights; it is what is evaluated, and exported as milestones and final model"
+        None,
+        "keep a moving average of the weights, which is what is evaluated and exported (milestones and final model)",
     )
     eval_seq_len: int | None = option(None, "row length of held-out evaluation; the longest training length without it")
     max_eval_tokens: int = option(200_000, "evaluate on at most this many held-out tokens, spread evenly; 0 for all")
+    nelbo_tokens: int = option(
+        20_000, "diffusion models: held-out tokens whose likelihood bound is measured at every evaluation; 0 for none"
+    )
     eval_batch_tokens: int = option(16_384, "tokens in a batch of held-out evaluation")
+    nonfinite: Literal["stop", "skip"] = option(
+        "stop", "a gradient that is not finite: stop with a report of the rows, or skip the step"
+    )
     reference_optimizer: bool = field(
         default=False, metadata={"help": "LAMB exactly as the published runs had it: zero tensors never move"}
     )
@@ -83,8 +94,10 @@ class BabyLMTrainingArguments(TrainingArguments):
             raise OptionError(
                 "--load_best_model_at_end cannot be used: milestones, not one best step, are what is kept"
             )
-        if self.push_to_hub:
-            raise OptionError("--push_to_hub drops checkpoints when saves come fast; publish the finished run instead")
+        # Ours publishes. The stock push would drop checkpoints when saves come fast, so it never hears of the wish.
+        self.publishing, self.push_to_hub = self.push_to_hub, False
+        if self.publishing and self.hub_revision:
+            raise OptionError("--hub_revision cannot be used: every milestone has a branch of its own")
         if self.ema_decay is not None:
             check_decay(self.ema_decay)
         if not 0 <= self.lr_floor < 1 or self.cooldown_steps < 0:

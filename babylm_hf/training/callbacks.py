@@ -37,6 +37,9 @@ class BabyLMCallback(TrainerCallback):
     def on_model_folder(self, folder: Path, milestone: str | None) -> None:
         """A model folder, final or a milestone's, is written and still has a temporary name; on every process."""
 
+    def on_model_ready(self, folder: Path, milestone: str | None) -> None:
+        """A model folder has its name and is not written to any more; on every process."""
+
 
 def default_callbacks() -> list[BabyLMCallback]:
     """The callbacks every `BabyLMTrainer` starts with, in the order they act."""
@@ -138,6 +141,7 @@ class MilestoneCallback(BabyLMCallback):
             trainer.announce_folder(temporary, milestone.name)
             trainer.accelerator.wait_for_everyone()
         trainer.accelerator.wait_for_everyone()
+        trainer.announce_ready(folder, milestone.name)
 
 
 class WordsProgressCallback(BabyLMCallback):

@@ -8,6 +8,7 @@ counter-based.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -19,11 +20,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import ResumeError, RunFolderError
+from .disk import full_disk_named
+from .integrity import damage, require_whole, write_checksums
+
+logger = logging.getLogger(__name__)
 
 STATE_ARRAYS = "babylm_state.safetensors"
 STATE_FACTS = "babylm_state.json"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)$")
-_REQUIRED = (STATE_ARRAYS, STATE_FACTS, "trainer_state.json", "optimizer.pt", "scheduler.pt")
 
 
 def write_sidecars(folder: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
@@ -54,14 +58,16 @@ def read_sidecars(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def newest_checkpoint(output_dir: Path) -> Path | None:
-    """The newest checkpoint with all its files, or None. A folder that a kill left half-written is passed over."""
+    """The newest checkpoint whose files are as they were written, or None; damaged ones are named and passed over."""
     if not output_dir.is_dir():
         return None
     numbered = [(int(m.group(1)), path) for path in output_dir.iterdir() if (m := _CHECKPOINT.match(path.name))]
-    complete = [
-        path for _, path in sorted(numbered, reverse=True) if all((path / name).is_file() for name in _REQUIRED)
-    ]
-    return complete[0] if complete else None
+    for _, path in sorted(numbered, reverse=True):
+        found = damage(path)
+        if found is None:
+            return path
+        logger.warning("%s is damaged and passed over: %s", path.name, found)
+    return None
 
 
 def resolve_resume(output_dir: Path, request: str | bool | None) -> Path | None:
@@ -83,6 +89,7 @@ def resolve_resume(output_dir: Path, request: str | bool | None) -> Path | None:
     path = Path(str(request))
     if not path.is_dir():
         raise RunFolderError(f"--resume_from_checkpoint {path} is not a folder; use 'auto' for the newest checkpoint")
+    require_whole(path)
     return path
 
 
@@ -118,13 +125,26 @@ def check_identity(saved: Mapping[str, Any], current: Mapping[str, Any], checkpo
 def written_whole(folder: Path, writes: bool = True) -> Iterator[Path]:
     """A temporary folder beside `folder` that takes its name when the block ends well, replacing what stood there.
 
+    Its checksums are written last. What a failure leaves under the temporary name is removed.
+
     Args:
         writes: whether this process renames; the others only learn the name.
+
+    Raises:
+        RunFolderError: the disk is full.
     """
     temporary = folder.with_name(f".{folder.name}.partial")
     if writes and temporary.exists():
         shutil.rmtree(temporary)
-    yield temporary
+    try:
+        with full_disk_named(folder):
+            yield temporary
+            if writes:
+                write_checksums(temporary)
+    except BaseException:
+        if writes:
+            shutil.rmtree(temporary, ignore_errors=True)
+        raise
     if writes:
         old = folder.with_name(f".{folder.name}.old")
         shutil.rmtree(old, ignore_errors=True)

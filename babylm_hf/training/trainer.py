@@ -36,6 +36,7 @@ from .learning_rate import cosine_with_cooldown
 from .loader import planned_loader
 from .optimizers import Lamb, parameter_groups
 from .planning import plan_from_arguments, warn_of_endless_warmup
+from .publishing import PublishCallback
 from .rows import as_rows
 from .watched import WatchedTrainer
 
@@ -113,6 +114,8 @@ class BabyLMTrainer(WatchedTrainer):
         )
         self.watch()
         self._replace_progress_bar()
+        if args.publishing and not any(isinstance(c, PublishCallback) for c in self.callback_handler.callbacks):
+            self.add_callback(PublishCallback())
         for callback in self.callback_handler.callbacks:
             self._attach(callback)
         self.policy = data_collator.policy
@@ -152,6 +155,11 @@ class BabyLMTrainer(WatchedTrainer):
         """Tell the project's callbacks that a model folder is written, still under its temporary name."""
         for callback in self._own_callbacks():
             callback.on_model_folder(folder, milestone)
+
+    def announce_ready(self, folder: Path, milestone: str | None) -> None:
+        """Tell the project's callbacks that a model folder is complete under its own name."""
+        for callback in self._own_callbacks():
+            callback.on_model_ready(folder, milestone)
 
     def _own_callbacks(self) -> list[BabyLMCallback]:
         return [callback for callback in self.callback_handler.callbacks if isinstance(callback, BabyLMCallback)]
