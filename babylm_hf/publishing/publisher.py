@@ -90,6 +90,10 @@ class HubPublisher:
             self._run = RunFolder(self.run_dir, (token,))
         return self._run
 
+    def reopen(self) -> None:
+        """Read the run again, whose record may have changed since it was looked at."""
+        self._run = None
+
     @property
     def ledger(self) -> Ledger:
         """What has been published of the run to this repository."""
@@ -166,6 +170,7 @@ class HubPublisher:
             RunFolderError, PublishError: said before anything is sent, if the run cannot be published as asked; or
                 at the end, naming what has not arrived and why.
         """
+        self.reopen()
         self.run.revisions(partial, self._published())
         try:
             self.sign_in()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .arguments import BabyLMTrainingArguments
 from .callbacks import BabyLMCallback, CurriculumCallback, FeedbackCallback, MilestoneCallback, WordsProgressCallback
+from .publishing import PublishCallback
 from .recording import RecordCallback
 from .trainer import BabyLMTrainer
 
@@ -14,6 +15,7 @@ __all__ = [
     "CurriculumCallback",
     "FeedbackCallback",
     "MilestoneCallback",
+    "PublishCallback",
     "RecordCallback",
     "WordsProgressCallback",
 ]

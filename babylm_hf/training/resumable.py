@@ -7,6 +7,7 @@ is resumed only by the same run: data, seed, plan, masking and optimizer are com
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -99,9 +100,12 @@ class ResumableTrainer(Trainer):
             self.accelerator.wait_for_everyone()
         if self.args.should_save:
             for path in (root / ".final").iterdir():
+                if path.is_dir():  # a folder takes another's name only where that is empty
+                    shutil.rmtree(root / path.name, ignore_errors=True)
                 path.replace(root / path.name)
             (root / ".final").rmdir()
         self.accelerator.wait_for_everyone()
+        self.announce_ready(root, None)
 
     def exported_weights(self) -> AbstractContextManager[None]:
         """Within it the model has the weights that are measured and exported: their moving average, where one is kept.
