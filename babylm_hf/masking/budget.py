@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import OptionError
 from .policies import INCLUSION_DRAWS, Policy, Probabilities
-from .random import Keys
+from .random import Keys, stream_id
 from .rows import Flags, Ids, MaskRows, RateValue, row_sums
 from .sampling import ONE, Lottery, Rounding, choose_evenly, choose_few, choose_weighted, row_budgets, tickets
 
@@ -61,19 +61,20 @@ class BudgetPolicy(Policy):
         free = rows.eligible.copy()
         left = budgets
         prior = None if self.prior is None else tickets(self.prior / self.prior.max())[rows.input_ids]
-        for stage in self.stages(rows, budgets):
-            picked = self._drawn(rows.keys(f"selection.{stage.source}"), stage, free, prior)
-            free ^= picked
-            left = left - row_sums(picked)
-            self._count(stage.source, int(np.count_nonzero(picked)))
-            self._count(f"{stage.source} wanted", int(stage.counts.sum()))
         keys = rows.keys("selection")
+        for stage in self.stages(rows, budgets):
+            picked = self._drawn(keys ^ np.uint64(stream_id(stage.source)), rows, stage, free, prior)
+            free ^= picked
+            number = row_sums(picked)
+            left = left - number
+            self._count(stage.source, int(number.sum()))
+            self._count(f"{stage.source} wanted", int(stage.counts.sum()))
         picked = choose_evenly(keys, left, free) if prior is None else choose_weighted(keys, left, prior, free)
         self._count("uniform", int(np.count_nonzero(picked)))
         free ^= picked
         return rows.eligible ^ free
 
-    def _drawn(self, keys: Keys, stage: Stage, free: Flags, prior: Ids | None) -> Flags:
+    def _drawn(self, keys: Keys, rows: MaskRows, stage: Stage, free: Flags, prior: Ids | None) -> Flags:
         """What a stage chooses of the positions that are free."""
         choices = stage.choices
         if prior is not None:
@@ -82,7 +83,7 @@ class BudgetPolicy(Policy):
             share = own.astype(np.float64) * (ONE if own.dtype == bool else 1)
             return choose_weighted(keys, stage.counts, np.rint(share * (prior / ONE)).astype(np.int64), free)
         if isinstance(choices, Lottery):
-            return choose_few(keys, stage.counts, choices, free)
+            return choose_few(keys, stage.counts, choices, free, rows.extents)
         if choices.dtype == bool:
             return choose_evenly(keys, stage.counts, free & choices.astype(bool, copy=False))
         return choose_weighted(keys, stage.counts, choices.astype(np.int64, copy=False), free)

@@ -14,9 +14,8 @@ import numpy.typing as npt
 from .budget import BudgetPolicy, Stage
 from .guided import Shares
 from .hhm import HHM_SHARES
-from .random import bits
 from .rows import Floats, Ids, MaskRows
-from .sampling import Rounding, tickets
+from .sampling import Rounding, choose_evenly, tickets
 
 
 class RandomSketchPolicy(BudgetPolicy):
@@ -38,14 +37,11 @@ class RandomSketchPolicy(BudgetPolicy):
         even, first, _ = self.shares
         firsts = np.rint(first * budgets).astype(np.int64)
         seconds = np.maximum(budgets - firsts - np.rint(even * budgets).astype(np.int64), 0)
-        order = np.argsort(bits(rows.keys("selection.pool"), rows.length), axis=1)
-        # The place of each position in the shuffled list of the row's eligible ones.
-        ranks = np.empty(order.shape, np.int64)
-        np.put_along_axis(ranks, order, np.cumsum(np.take_along_axis(rows.eligible, order, axis=1), axis=1) - 1, axis=1)
-        in_first = rows.eligible & (ranks < 2 * firsts[:, None])
-        in_second = rows.eligible & ~in_first & (ranks < 2 * (firsts + seconds)[:, None])
+        # By the same keys, so that the smaller choice is part of the larger.
+        keys = rows.keys("selection.pool")
+        in_first = choose_evenly(keys, 2 * firsts, rows.eligible)
         yield Stage("entity", firsts, in_first)
-        yield Stage("error", seconds, in_second)
+        yield Stage("error", seconds, choose_evenly(keys, 2 * (firsts + seconds), rows.eligible) ^ in_first)
 
     def describe(self) -> dict[str, Any]:
         """Name and parameters."""

@@ -173,15 +173,16 @@ def repeats(keys: Ids) -> Flags:
     length = keys.shape[1]
     shift = length.bit_length()
     # Key and position in one number: sorting these is several times as fast as finding the order.
-    ranked = keys << shift
-    ranked |= np.arange(length)
+    small = int(keys.max(initial=0)) < 1 << 31 - shift
+    ranked = keys.astype(np.int32 if small else np.int64) << shift
+    ranked |= np.arange(length, dtype=ranked.dtype)
     ranked.sort(axis=1)
-    found = ranked >> shift
-    same = np.zeros((len(keys), length + 1), bool)
-    np.equal(found[:, 1:], found[:, :-1], out=same[:, 1:-1])
-    same[:, :-1] &= found >= 0
-    shared = np.flatnonzero(same[:, 1:] | same[:, :-1])
+    flat = ranked.reshape(-1)
+    same = (flat[1:] ^ flat[:-1]) < 1 << shift
+    same &= flat[:-1] >= 0
+    same[length - 1 :: length] = False
+    pairs = np.flatnonzero(same)
+    pairs = np.concatenate([pairs, pairs + 1])
     result = np.zeros(keys.size, bool)
-    places = ranked.reshape(-1)[shared] & ((1 << shift) - 1)
-    result[places + shared // length * length] = True
+    result[(flat.take(pairs) & (1 << shift) - 1) + pairs // length * length] = True
     return result.reshape(keys.shape)

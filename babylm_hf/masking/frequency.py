@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from ..errors import OptionError
 from .policies import IndependentPolicy, Probabilities, per_row, tilted
-from .rows import Flags, Floats, Ids, MaskRows, RateValue
+from .rows import Flags, Floats, Ids, MaskRows, RateValue, row_sums
 
 Weighting = Literal["rank", "inverse", "exponential", "uniform"]
 
 _GUARD = 1e-8
+_LARGEST = np.finfo(np.float64).max
 _REFERENCE_LAST_PASS = 9
 
 
@@ -120,10 +121,10 @@ class FrequencyPolicy(IndependentPolicy):
         lowers, raises = mean > rates, mean < rates
         slope = np.divide(rates, mean + guard, out=np.ones_like(mean), where=lowers)
         np.divide(1 - rates, 1 - mean + guard, out=slope, where=raises)
-        offset = np.where(raises, 1 - slope, 0.0)
         scaled *= slope[:, None]
-        scaled += offset[:, None]
-        scaled *= eligible
+        if raises.any() or self.reference:  # else the weight of what is not eligible is 0, and stays so
+            scaled += np.where(raises, 1 - slope, 0.0)[:, None]
+            scaled *= eligible
         return scaled
 
     def log_slope(self, rows: MaskRows, rate: RateValue) -> Floats | None:
@@ -139,27 +140,22 @@ class FrequencyPolicy(IndependentPolicy):
 
     def scaled(self, input_ids: Ids, eligible: Flags, exponent: float) -> tuple[Floats, Floats]:
         """The weights of each row scaled to [0, 1] and raised to a power, `[n, L]`, and their mean, `[n]`."""
-        weights = self.weights[input_ids]
+        weights = self.weights.take(input_ids)
         if self.reference:
             low, high = weights.min(axis=1), weights.max(axis=1)
             scaled = (weights - low[:, None]) / (high - low + _GUARD)[:, None]
             # 0 to the power of 0 is 1, here as there.
             scaled = scaled**exponent
             return scaled, scaled.mean(axis=1)
-        low = np.where(eligible, weights, np.inf).min(axis=1, initial=np.inf)
-        high = (weights * eligible).max(axis=1, initial=0.0)
-        spread = high - low
-        differs = spread > 0
-        scaled = weights
-        scaled -= np.where(differs, low, 0.0)[:, None]
-        scaled *= np.divide(1.0, spread, out=np.zeros_like(spread), where=differs)[:, None]
+        low = np.where(eligible, weights, _LARGEST).min(axis=1, initial=_LARGEST)[:, None]
+        scaled = np.where(eligible, weights, low)
+        scaled -= low
+        spread = scaled.max(axis=1, initial=0.0)
+        scaled *= np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)[:, None]
         if self.weight_floor:
-            scaled = self.weight_floor + (1 - self.weight_floor) * scaled
-        scaled *= eligible
-        scaled = _power(scaled, exponent)
-        scaled *= eligible
-        counts = np.add.reduce(eligible.view(np.uint8), axis=1, dtype=np.int64)
-        return scaled, scaled.sum(axis=1) / np.maximum(counts, 1)
+            scaled = (self.weight_floor + (1 - self.weight_floor) * scaled) * eligible
+        scaled = _power(scaled, exponent) if exponent else eligible.astype(np.float64)
+        return scaled, scaled.sum(axis=1) / np.maximum(row_sums(eligible), 1)
 
     def describe(self) -> dict[str, Any]:
         """Name and parameters."""
@@ -176,12 +172,9 @@ class FrequencyPolicy(IndependentPolicy):
 
 
 def _power(values: Floats, exponent: float) -> Floats:
-    """`values ** exponent` for values in [0, 1], faster; 0 to the power of 0 is 1."""
-    if exponent == 0:
-        return np.ones_like(values)
-    # The smallest of floats stands for 0, whose logarithm is slow, and is put right again at the end.
-    powers = np.log(np.maximum(values, np.finfo(np.float64).tiny))
+    """`values ** exponent` for values in [0, 1] and an exponent above 0, to a relative error of 1e-6."""
+    powers = values.astype(np.float32)
+    with np.errstate(divide="ignore"):  # the logarithm of 0, from which 0 comes again
+        np.log(powers, out=powers)
     powers *= exponent
-    np.exp(powers, out=powers)
-    powers *= values > 0
-    return powers
+    return np.exp(powers, out=powers).astype(np.float64)

@@ -19,7 +19,7 @@ from .guided import FeaturePolicy, Shares
 from .guided_siblings import TargetsSource, hard_targets
 from .heavy_hitters import SpaceSaving
 from .rows import Flags, Ids, MaskRows, row_sums
-from .sampling import ONE, Lottery, Rounding
+from .sampling import Rounding
 
 HHM_SHARES: Shares = (0.50, 0.25, 0.25)
 ENTITY_ONLY_SHARES: Shares = (0.75, 0.25, 0.0)
@@ -70,11 +70,11 @@ class HeavyHitterPolicy(FeaturePolicy):
         if entities.any():
             yield Stage("entity", entities, self.entities(rows))
         if errors.any():
-            yield Stage("error", errors, Lottery(self.members * ONE, rows.input_ids, ONE))
+            yield Stage("error", errors, self.members.take(rows.input_ids))
 
     def entities(self, rows: MaskRows) -> Flags:
         """Positions of the words that repeat in their row, bool `[n, L]`."""
-        keys = np.where(rows.eligible, self._entity_of[rows.input_ids], -1)
+        keys = np.where(rows.eligible, self._entity_of.take(rows.input_ids), -1)
         if self.counting == "sketch":
             return np.stack([_heavy(row) for row in keys])
         repeated = repeats(keys)

@@ -39,8 +39,8 @@ def loss_weights(
     assert weight is not None
     assert slope is not None
     growth = policy.log_slope(rows, drawn.rate) if weighting == "token" else None
-    own = np.broadcast_to(weight[:, None], selected.shape) if growth is None else slope[:, None] * growth
-    weights = np.where(selected, own, 0.0).astype(np.float32)
+    own = weight[:, None] if growth is None else slope[:, None] * growth
+    weights = np.where(selected, own.astype(np.float32), np.float32(0))
     if not np.isfinite(weights).all():
         raise FloatingPointError("the noise schedule gave a loss weight that is not finite")
     rate = selected.mean(axis=1) if realised_rate else per_row(drawn.rate, len(selected))

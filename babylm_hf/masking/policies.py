@@ -108,6 +108,11 @@ class Policy(ABC):
 class IndependentPolicy(Policy):
     """A policy that chooses every token by itself, with a probability of its own."""
 
+    @property
+    def even(self) -> bool:
+        """Whether all eligible tokens of a row have its rate as their probability."""
+        return False
+
     @abstractmethod
     def probabilities(self, input_ids: Ids, eligible: Flags, rate: RateValue) -> Probabilities:
         """The probability of each token to become a target, before any prior.
@@ -150,6 +155,11 @@ class UniformPolicy(IndependentPolicy):
     def __init__(self, reference: bool = False) -> None:
         self.reference = reference
 
+    @property
+    def even(self) -> bool:
+        """See `IndependentPolicy.even`."""
+        return not self.reference and self.prior is None
+
     def probabilities(self, input_ids: Ids, eligible: Flags, rate: RateValue) -> Probabilities:
         """The rate, where eligible."""
         rates = per_row(rate, len(input_ids))
@@ -159,7 +169,7 @@ class UniformPolicy(IndependentPolicy):
 
     def select(self, rows: MaskRows, rate: RateValue) -> Flags:
         """The same choice as by `probabilities`, without making them."""
-        if self.reference or np.ndim(rate) or self.prior is not None:
+        if np.ndim(rate) or not self.even:
             return super().select(rows, rate)
         return below(self.numbers(rows), rate) & rows.eligible
 

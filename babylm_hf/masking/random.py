@@ -1,9 +1,9 @@
 """Counter-based random numbers for masking: one 64-bit hash a position, keyed by (seed, stream, pass, row, position).
 
 The counter itself lives with the plan, which orders its rows by it ("order"). Streams in use here: "selection" (which
-positions are targets), with "selection.token" and the like for the guided parts of a budget and "budget" for its
-rounding; "corruption" (what they turn into); "time" and "mode" (the random rates of diffusion). Fixed evaluation masks
-put "evaluation." before the names, and what is drawn only to be looked at "inclusion." or "sentence.".
+positions are targets), whose keys xor the name of a guided part of a budget are that part's; "budget" (its rounding);
+"corruption" (what they turn into); "time" and "mode" (the random rates of diffusion). Fixed evaluation masks put
+"evaluation." before the names, and what is drawn only to be looked at "inclusion." or "sentence.".
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..plan.counter import Keys, bits, bits_at, mix64, row_keys, stream_id
+from ..plan.counter import Keys, bits, bits_at, halves, mix64, row_keys, stream_id
 
-__all__ = ["Keys", "below", "bits", "bits_at", "mix64", "row_keys", "stream_id", "uniform"]
+__all__ = ["Keys", "below", "bits", "bits_at", "halves", "mix64", "row_keys", "stream_id", "uniform"]
 
 _HALF = np.uint64(32)
 _SCALE = 2.0**-32

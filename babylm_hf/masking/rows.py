@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -65,9 +66,19 @@ class MaskRows:
         """The rows' keys in a random stream, uint64 `[n]`."""
         return row_keys(self.seed, self.prefix + stream, self.pass_index, self.example_id)
 
+    @cached_property
+    def extents(self) -> Ids:
+        """The position after the last eligible one of each row, int64 `[n]`; the row's length where there is none."""
+        return ends(self.eligible)
+
     def eligible_counts(self) -> Ids:
         """Eligible tokens of each row, int64 `[n]`."""
         return row_sums(self.eligible)
+
+
+def ends(flags: Flags) -> Ids:
+    """The position after the last flag that is set in each row, int64 `[n]`; the row's length where there is none."""
+    return flags.shape[1] - np.argmax(flags[:, ::-1], axis=1)
 
 
 def row_sums(flags: Flags) -> Ids:

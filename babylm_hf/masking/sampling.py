@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from .random import Keys, bits, uniform
-from .rows import Flags, Floats, Ids, MaskRows, RateValue
+from .random import Keys, bits, halves, uniform
+from .rows import Flags, Ids, MaskRows, RateValue, ends, row_sums
 
 Rounding = Literal["half_even", "stochastic"]
 
@@ -25,8 +25,8 @@ MOST = 8 * ONE - 1
 _LAST = np.uint64(0xFFFFFFFFFFFFFFFF)
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
-_ELEVEN = np.uint64(11)
 _HALF_SIGNED = np.int64(32)
+_NEVER = np.uint32(0xFFFFFFFF)
 
 
 class Lottery:
@@ -45,7 +45,7 @@ class Lottery:
 
     def __getitem__(self, places: Ids) -> Ids:
         """Tickets at places of the rows laid end to end, of any shape."""
-        return self._table[places if self._ids is None else self._ids[places]]
+        return self._table.take(places if self._ids is None else self._ids.take(places))
 
 
 def tickets(weights: npt.ArrayLike) -> Ids:
@@ -77,8 +77,7 @@ def choose_evenly(keys: Keys, counts: Ids, allowed: Flags) -> Flags:
         counts: positions wanted in each row, int64 `[n]`; where fewer are allowed, all of them.
         allowed: bool `[n, L]`.
     """
-    numbers = np.where(allowed, bits(keys, allowed.shape[1]), _LAST)
-    return _smallest(numbers, counts) & allowed
+    return _smallest(np.where(allowed, halves(keys, allowed.shape[1]), _NEVER), counts, allowed)
 
 
 def choose_weighted(keys: Keys, counts: Ids, weights: Ids, allowed: Flags) -> Flags:
@@ -93,66 +92,88 @@ def choose_weighted(keys: Keys, counts: Ids, weights: Ids, allowed: Flags) -> Fl
         weights: tickets of the positions, int64 `[n, L]`.
         allowed: bool `[n, L]`.
     """
-    waits = -np.log1p(-_fractions(bits(keys, weights.shape[1])))
     possible = allowed & (weights > 0)
-    times = np.divide(waits, weights, out=np.full_like(waits, np.inf), where=possible)
-    return _smallest(times, counts) & possible
+    times = np.full(weights.shape, np.inf, np.float32)
+    # Single precision blurs the odds by less than a millionth.
+    np.divide(_waits(keys, weights.shape[1]), weights.astype(np.float32), out=times, where=possible)
+    return _smallest(times, counts, possible)
 
 
-def choose_few(keys: Keys, counts: Ids, lottery: Lottery, allowed: Flags) -> Flags:
+def choose_few(keys: Keys, counts: Ids, lottery: Lottery, allowed: Flags, extents: Ids | None = None) -> Flags:
     """The same law as `choose_weighted`, in less time where few positions are wanted.
 
     Positions are drawn evenly with replacement and taken with the probability of their tickets over the bound; one that
     is not allowed or has been taken already is passed over. Rows in which that does not find enough are finished by
     `choose_weighted`.
+
+    Args:
+        keys, counts, allowed: see `choose_weighted`.
+        lottery: the tickets.
+        extents: no position from these on is allowed, int64 `[n]`; so that padding plays no part. Default
+            the end of what is allowed.
     """
     rows, length = allowed.shape
-    chosen = np.zeros(allowed.shape, bool)
-    # Up to a row's last allowed position, so that padding plays no part.
-    extents = length - np.argmax(allowed[:, ::-1], axis=1)
-    draws = np.where(counts > 0, 4 * counts + 8, 0)
+    if extents is None:
+        extents = ends(allowed)
+    chosen: Flags = np.zeros(allowed.shape, bool)
+    draws = (4 * counts + 8) * (counts > 0)
     most = int(draws.max(initial=0))
     if not most:
         return chosen
     numbers = bits(keys, most)
     places = ((numbers & _LOW) * extents.astype(np.uint64)[:, None] >> _HALF).view(np.int64)
-    places += (np.arange(rows) * length)[:, None]
+    places += np.arange(0, allowed.size, length)[:, None]
     taken = (numbers >> _HALF).view(np.int64) * lottery.bound < lottery[places] << _HALF_SIGNED
-    taken &= allowed.reshape(-1)[places]
-    taken &= np.arange(most) < draws[:, None]
+    taken &= allowed.reshape(-1).take(places)
+    if draws.min() < most:
+        taken &= np.arange(most) < draws[:, None]
     # Of several draws of a place the first counts: written in reverse order, it is the one that stays.
-    order = np.flatnonzero(taken)[::-1]
-    where = places.reshape(-1)[order]
-    owner = np.empty(allowed.size, np.int64)
-    owner[where] = order
-    taken.reshape(-1)[order[owner[where] != order]] = False
-    number = np.cumsum(taken, axis=1)
-    taken &= number <= counts[:, None]
-    chosen.reshape(-1)[places[taken]] = True
-    short = np.flatnonzero(number[:, -1] < counts)
+    order = np.flatnonzero(taken)
+    where = places.reshape(-1).take(order)
+    first = np.empty(allowed.size, np.int64)
+    first[where[::-1]] = order[::-1]
+    kept = first.take(where) == order
+    where, owner = where[kept], order[kept] // most
+    found = np.bincount(owner, minlength=rows)
+    # The how-manieth of its row each one is.
+    number = np.arange(len(where)) - (np.cumsum(found) - found).take(owner)
+    chosen.reshape(-1)[where[number < counts.take(owner)]] = True
+    short = np.flatnonzero(found < counts)
     if len(short):
-        left = counts[short] - number[short, -1]
         weights = lottery[short[:, None] * length + np.arange(length)]
         # Other keys, for numbers that have nothing to do with those used.
         rest = bits(keys[short] ^ _LAST, 1)[:, 0]
-        chosen[short] |= choose_weighted(rest, left, weights, allowed[short] & ~chosen[short])
+        chosen[short] |= choose_weighted(rest, (counts - found)[short], weights, allowed[short] & ~chosen[short])
     return chosen
 
 
-def _fractions(numbers: Keys) -> Floats:
-    """Random bits as fractions in [0, 1), in steps of 2^-53."""
-    fractions: Any = (numbers >> _ELEVEN).view(np.int64).astype(np.float64)
-    fractions *= 2.0**-53
-    return fractions
+def _waits(keys: Keys, length: int) -> npt.NDArray[np.float32]:
+    """Exponentially distributed times, float32 `[n, length]`."""
+    fractions = halves(keys, length).astype(np.float32)
+    fractions += 1  # never 0
+    fractions *= 2.0**-32
+    return np.negative(np.log(fractions, out=fractions), out=fractions)
 
 
-def _smallest(values: Keys | Floats, counts: Ids) -> Flags:
-    """The `counts` smallest values of each row; no two values of a row are equal but for the largest possible one."""
-    if not counts.any():
-        return np.zeros(values.shape, bool)
-    last = np.clip(counts, 1, values.shape[1]) - 1
-    limits = np.sort(values, axis=1)[np.arange(len(values)), last]
-    chosen = values <= limits[:, None]
+def _smallest(values: npt.NDArray[Any], counts: Ids, allowed: Flags) -> Flags:
+    """The `counts` smallest of the allowed values of each row, the earlier first among equals.
+
+    Args:
+        values: `[n, L]`; nowhere larger than where not allowed.
+        counts: int64 `[n]`; where fewer are allowed, all of them.
+        allowed: bool `[n, L]`.
+    """
+    length = values.shape[1]
+    counts = np.maximum(counts, 0)
+    last = np.minimum(np.maximum(counts, 1), length) + np.arange(-1, values.size - 1, length)
+    limits = np.sort(values, axis=1).reshape(-1).take(last)[:, None]
+    chosen = values <= limits
+    chosen &= allowed
     if not counts.all():
-        chosen[counts <= 0] = False
+        chosen[counts == 0] = False
+    surplus = row_sums(chosen) - counts
+    if surplus.max(initial=0) > 0:  # short random numbers now and then are equal
+        for row in np.flatnonzero(surplus > 0):
+            equal = np.flatnonzero(chosen[row] & (values[row] == limits[row]))
+            chosen[row, equal[len(equal) - surplus[row] :]] = False
     return chosen

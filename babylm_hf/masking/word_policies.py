@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..errors import OptionError
 from .policies import IndependentPolicy, Policy, Probabilities, UniformPolicy, per_row
-from .random import below, bits, bits_at
+from .random import below, bits
 from .rows import Flags, Floats, Ids, MaskRows, RateValue
 from .words import WordBoundaries, word_numbers
 
@@ -68,7 +68,7 @@ class WholeWordPolicy(Policy):
     def select(self, rows: MaskRows, rate: RateValue) -> Flags:
         """See `Policy.select`; a word's number is that of its place in the row."""
         words = word_numbers(rows, self.boundaries)
-        drawn = bits_at(np.repeat(rows.keys("selection"), rows.length), words.reshape(-1)).reshape(words.shape)
+        drawn = bits(rows.keys("selection"), rows.length).take(words)
         return below(drawn, self._by_word(words, rows, rate)) & rows.eligible
 
     def inclusion(self, rows: MaskRows, rate: RateValue, draws: int = 0) -> Probabilities:
@@ -77,13 +77,11 @@ class WholeWordPolicy(Policy):
         return np.minimum(self._by_word(words, rows, rate), 1.0) * rows.eligible
 
     def _by_word(self, words: Ids, rows: MaskRows, rate: RateValue) -> Floats:
-        """The mean over the eligible tokens of each token's word, float64 `[n, L]`."""
+        """The mean over the eligible tokens of each token's word, float64 `[n, L]`, or one number for all."""
+        if np.ndim(rate) == 0 and self.inner.even:
+            return np.asarray(rate, np.float64)
         wanted = np.minimum(self.inner.wanted(rows, rate), 1.0)
-        flat = (words + np.arange(len(words))[:, None] * rows.length).reshape(-1)
-        total = np.bincount(flat, (wanted * rows.eligible).reshape(-1))
-        number = np.bincount(flat, rows.eligible.reshape(-1).astype(np.float64))
-        mean = np.divide(total, number, out=np.zeros_like(total), where=number > 0)
-        return mean[flat].reshape(words.shape)
+        return _word_means(words, wanted * rows.eligible, rows.eligible).take(words)
 
     def update(self, statistics: Any, step: int, rate: float) -> bool:
         """See `Policy.update`."""
@@ -152,43 +150,43 @@ class SpanPolicy(Policy):
         """How often a span must begin at a place for every place to be covered with probability `rate`."""
         wanted = np.asarray(rate, np.float64)
         starts = np.interp(wanted, self._covered, self._starts)
-        for _ in range(2):  # Newton's steps, from a table that is right to six digits
-            left = 1 - starts[..., None] * self.longer
-            product = np.prod(left, axis=-1)
-            slope = product * (self.longer / np.maximum(left, 1e-300)).sum(axis=-1)
-            starts = np.clip(starts - (1 - product - wanted) / np.maximum(slope, 1e-12), 0.0, 1.0)
-        return starts
+        # A step of Newton's, from a table that is right to six digits, makes them right to thirteen.
+        left = 1 - starts[..., None] * self.longer
+        product = np.prod(left, axis=-1)
+        slope = product * (self.longer / np.maximum(left, 1e-300)).sum(axis=-1)
+        return np.clip(starts - (1 - product - wanted) / np.maximum(slope, 1e-12), 0.0, 1.0)
 
     def select(self, rows: MaskRows, rate: RateValue) -> Flags:
         """See `Policy.select`."""
         units, starts = self._units(rows, rate)
         before = self.max_length - 1
-        numbers = bits(rows.keys("selection"), rows.length + before)
+        numbers = (bits(rows.keys("selection"), rows.length + before) >> np.uint64(32)).astype(np.uint32)
+        limits = _thresholds(starts * self.longer[:, None, None])
         covered = np.zeros((len(numbers), rows.length), bool)
-        for longer_than, share in enumerate(self.longer):
+        for longer_than in range(self.max_length):
             # One number decides whether a span begins at a place and how long it is.
             span = slice(before - longer_than, before - longer_than + rows.length)
-            covered |= numbers[:, span] < _thresholds(starts[:, span if starts.shape[1] > 1 else slice(None)] * share)
+            covered |= numbers[:, span] < limits[longer_than, :, span if limits.shape[2] > 1 else slice(None)]
         if self.unit == "word":
-            covered = np.take_along_axis(covered, units, axis=1)
+            covered = covered.take(units)
         return covered & rows.eligible
 
     def inclusion(self, rows: MaskRows, rate: RateValue, draws: int = 0) -> Probabilities:
         """The probability of each token to be covered, exact."""
         units, starts = self._units(rows, rate)
-        return np.take_along_axis(self._coverage(starts, rows.length), units, axis=1) * rows.eligible
+        return self._coverage(starts, rows.length).take(units) * rows.eligible
 
     def _units(self, rows: MaskRows, rate: RateValue) -> tuple[Ids, Floats]:
         """The unit of each token `[n, L]`, and how often a span begins at each unit `[n, max_length - 1 + L]`, or at
         all of them `[n, 1]`.
 
-        The first `max_length - 1` units lie before the row: spans reach into it from there.
+        Row i begins with unit i L. The first `max_length - 1` units lie before the row: spans reach into it from there.
         """
         shape = rows.input_ids.shape
         if self.unit == "word":
             units = word_numbers(rows, self.boundaries)
         else:
-            units = np.broadcast_to(np.arange(shape[1]), shape)
+            units = np.arange(rows.input_ids.size).reshape(shape)
         rates = per_row(rate, len(units))
         width = shape[1] + self.max_length - 1
         if self.prior is None:
@@ -199,11 +197,9 @@ class SpanPolicy(Policy):
     def _tilted_starts(self, rows: MaskRows, units: Ids, rates: Floats, width: int) -> Floats:
         """Starts in proportion to the prior of a unit's tokens, so many that the mean coverage is the rate."""
         assert self.prior is not None
-        flat = (units + np.arange(len(units))[:, None] * rows.length).reshape(-1)
-        total = np.bincount(flat, (self.prior[rows.input_ids] * rows.eligible).reshape(-1), units.size)
-        number = np.bincount(flat, rows.eligible.reshape(-1).astype(np.float64), units.size)
-        factors = np.divide(total, number, out=np.zeros_like(total), where=number > 0).reshape(units.shape)
-        mean = factors.sum(axis=1) / np.maximum((number.reshape(units.shape) > 0).sum(axis=1), 1)
+        factors = _word_means(units, self.prior[rows.input_ids] * rows.eligible, rows.eligible).reshape(units.shape)
+        held = np.bincount(units.reshape(-1), rows.eligible.reshape(-1), units.size).reshape(units.shape) > 0
+        mean = factors.sum(axis=1) / np.maximum(held.sum(axis=1), 1)
         starts = np.ones((len(units), width))
         scale = np.divide(1.0, mean, out=np.zeros_like(mean), where=mean > 0)
         starts[:, self.max_length - 1 :] = factors * scale[:, None]
@@ -212,7 +208,7 @@ class SpanPolicy(Policy):
         for _ in range(50):
             middle = (low + high) / 2
             coverage = self._coverage(np.minimum(starts * middle[:, None], 1.0), rows.length)
-            mean_covered = (np.take_along_axis(coverage, units, axis=1) * rows.eligible).sum(axis=1) / counts
+            mean_covered = (coverage.take(units) * rows.eligible).sum(axis=1) / counts
             high = np.where(mean_covered > rates, middle, high)
             low = np.where(mean_covered > rates, low, middle)
         return np.minimum(starts * low[:, None], 1.0)
@@ -236,6 +232,14 @@ class SpanPolicy(Policy):
         }
 
 
-def _thresholds(probabilities: Floats) -> npt.NDArray[np.uint64]:
-    """The number below which 64 random bits fall with each probability, which is less than 1."""
-    return np.ceil(probabilities * 2.0**32).astype(np.uint64) << np.uint64(32)
+def _word_means(words: Ids, values: Floats, eligible: Flags) -> Floats:
+    """The mean of the values `[n, L]`, 0 where not eligible, over the eligible tokens of each word, `[n x L]`."""
+    flat = words.reshape(-1)
+    total = np.bincount(flat, values.reshape(-1), flat.size)
+    number = np.bincount(flat, eligible.reshape(-1), flat.size)
+    return np.divide(total, number, out=np.zeros_like(total), where=number > 0)
+
+
+def _thresholds(probabilities: Floats) -> npt.NDArray[np.uint32]:
+    """The number below which 32 random bits fall with each probability, which is less than 1."""
+    return np.minimum(np.ceil(probabilities * 2.0**32), 2.0**32 - 1).astype(np.uint32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -54,17 +55,23 @@ class WordBoundaries:
             "tokenizer"
         )
 
+    @cached_property
+    def blanks_matter(self) -> bool:
+        """Whether any piece begins a word in one place and not in another."""
+        return bool((self.after_blank & ~self.always).any())
+
     def starts(self, input_ids: Ids) -> Flags:
         """Tokens with which a word begins, bool `[n, L]`."""
-        starts = self.always[input_ids]
-        blank = self.after_blank[input_ids]
-        starts[:, 0] |= blank[:, 0]
-        starts[:, 1:] |= blank[:, 1:] & self.ends_blank[input_ids[:, :-1]]
+        starts = self.always.take(input_ids)
+        if self.blanks_matter:
+            blank = self.after_blank.take(input_ids)
+            starts[:, 0] |= blank[:, 0]
+            starts[:, 1:] |= blank[:, 1:] & self.ends_blank.take(input_ids[:, :-1])
         return starts
 
 
 def word_numbers(rows: MaskRows, boundaries: WordBoundaries | None) -> Ids:
-    """The number of each token's word within its row, int64 `[n, L]`; a row begins with word 0, whole or not.
+    """The number of each token's word, int64 `[n, L]`; row i begins with word i L, whole or not.
 
     Args:
         rows: with `word_starts` `[n, L]` among the extras (0 where no word begins), which goes before `boundaries`.
@@ -82,4 +89,5 @@ def word_numbers(rows: MaskRows, boundaries: WordBoundaries | None) -> Ids:
             f"masking of whole words needs the batch to hold {WORD_STARTS!r}, or WordBoundaries.of(tokenizer)"
         )
     numbers = np.cumsum(starts, axis=1, dtype=np.int64)
-    return numbers - numbers[:, :1]
+    numbers += (np.arange(0, starts.size, starts.shape[1]) - numbers[:, 0])[:, None]
+    return numbers

@@ -90,6 +90,11 @@ def bits(keys: Keys, length: int) -> Keys:
     return mix64(keys[:, None] + weyl(length))
 
 
+def halves(keys: Keys, length: int) -> npt.NDArray[np.uint32]:
+    """32 random bits for every position, uint32 `[n, length]`: two positions share a number of `bits`."""
+    return bits(keys, -(-length // 2)).astype("<u8", copy=False).view("<u4")[:, :length]
+
+
 def bits_at(keys: Keys, positions: npt.NDArray[np.int64]) -> Keys:
     """64 random bits for chosen positions: keys and positions both `[m]`; equal to what `bits` gives there."""
     values = positions.astype(np.uint64)

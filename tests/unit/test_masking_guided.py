@@ -472,7 +472,8 @@ def test_without_scores_the_whole_budget_is_even():
 
 
 def test_guidance_tilts_towards_what_is_wrong_and_only_mildly():
-    # Specification 2.9: mean weight .6, function words .3, hard words .87: about x .89 and x 1.10.
+    # Specification 2.9: mean weight .6, function words .3, hard words .87: about x .89 and x 1.10. The guided draws are
+    # without replacement and leave fewer hard words to the even choice: x .908 and x 1.081 over 120 thousand rows.
     policy = AccuracyMorphPolicy(FEATURES)
     easy, hard = ID["the"], ID["river"]
     seen = np.full(V, 10_000)
@@ -481,8 +482,8 @@ def test_guidance_tilts_towards_what_is_wrong_and_only_mildly():
     ids = np.where(np.random.default_rng(0).random((4000, 128)) < 0.47, easy, hard)
     selected = policy.select(rows_of(ids, step=5000), 0.15)
     rate = 19 / 128
-    assert selected[ids == easy].mean() / rate == pytest.approx(0.89, abs=0.02)
-    assert selected[ids == hard].mean() / rate == pytest.approx(1.10, abs=0.02)
+    assert selected[ids == easy].mean() / rate == pytest.approx(0.908, abs=0.012)
+    assert selected[ids == hard].mean() / rate == pytest.approx(1.081, abs=0.012)
 
 
 # ---- state

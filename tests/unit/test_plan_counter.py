@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from babylm_hf.plan.counter import bits, bits_at, mix64, row_keys, stream_id
+from babylm_hf.plan.counter import bits, bits_at, halves, mix64, row_keys, stream_id
 
 # The first numbers of SplitMix64 seeded with 1234567 (the generator's well-known check values).
 SPLITMIX_1234567 = [
@@ -86,3 +86,12 @@ def test_numbers_are_uniform_and_unrelated(shift):
     other = (bits(row_keys(9, "selection", 5, np.arange(4000)), 256) >> np.uint64(shift)) & np.uint64(0xFFFFFFFF)
     again = (other.astype(np.float64) / 2**32 - 0.5) * np.sqrt(12)
     assert abs((centred * again).mean()) * np.sqrt(n) < 4.5
+
+
+def test_halves_are_the_two_halves_of_each_number_whatever_the_length():
+    keys = row_keys(0, "selection", 0, np.arange(5))
+    numbers, found = bits(keys, 4), halves(keys, 7)
+    assert found.shape == (5, 7)
+    low, high = numbers & np.uint64(2**32 - 1), numbers >> np.uint64(32)
+    assert np.array_equal(found, np.stack([low, high], axis=-1).reshape(5, 8)[:, :7])
+    assert np.array_equal(halves(keys, 3), found[:, :3])
