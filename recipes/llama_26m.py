@@ -13,7 +13,9 @@ Source: the model card of egemengulpinar/babylm-llama-26m on the Hugging Face Hu
 leaves open and what we chose. It reports a BLiMP accuracy of 57.2 % on a sample of about 2,000 pairs.
 
     accelerate launch recipes/llama_26m.py --demo
-    accelerate launch recipes/llama_26m.py --train_file wiki.txt speech.txt books.txt --validation_file v.txt
+    accelerate launch recipes/llama_26m.py --train_file wiki.txt speech.txt films.txt --validation_file v.txt
+
+Each `--train_file` is a source of the mix; several files make one as `name=a.txt,b.txt`.
 """
 
 from __future__ import annotations
@@ -38,6 +40,8 @@ RECIPE = Recipe(
     title="LLaMA baseline A: 26 million parameters on 2 MB of text",
     paper=PAPER,
     defaults={
+        # the text: as many bytes of every --train_file
+        "mix_bytes": "2MB",
         # the model: 26,448,768 parameters with 16,000 pieces
         "model": "llama-26m",
         "objective": "causal",
@@ -61,6 +65,7 @@ RECIPE = Recipe(
     },
     demo={
         # about a million parameters, minutes on a CPU
+        "mix_bytes": None,
         "model": "llama-tiny",
         "vocab_size": 1_000,
         "max_seq_len": "128",

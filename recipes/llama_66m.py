@@ -8,7 +8,7 @@ Source: the headline figures of the model card of BabyLM-LLaMA-66M; see docs/lla
 accuracy of 61.6 % on a sample of about 2,000 pairs.
 
     accelerate launch recipes/llama_66m.py --demo
-    accelerate launch recipes/llama_66m.py --train_file wiki.txt speech.txt books.txt --validation_file v.txt
+    accelerate launch recipes/llama_66m.py --train_file wiki.txt speech.txt films.txt --validation_file v.txt
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ RECIPE = replace(
     },
     defaults={
         **LLAMA_26M.defaults,
+        "mix_bytes": "10MB",
         # the model: 66,331,136 parameters with 32,000 pieces
         "model": "llama-66m",
         "vocab_size": 32_000,
