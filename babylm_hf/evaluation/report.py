@@ -9,9 +9,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
+from .report_figures import phenomenon_figure, words_figure
 from .score_rows import ScoreRow, as_dict, group_rows, task_rows
 
-__all__ = ["ScoreRow", "as_dict", "group_rows", "render_table", "task_rows"]
+__all__ = ["ScoreRow", "as_dict", "group_rows", "phenomenon_figure", "render_table", "task_rows", "words_figure"]
 
 WIDTH = 80
 _COLUMNS = ("score", "chance", "floor", "n")
