@@ -113,11 +113,23 @@ class ModelArguments:
     suppress_mask_token: bool | None = option(
         None, "diffusion: give the mask token no probability (so by default), or let it compete, as published (false)"
     )
+    nhot_scaling: Literal["sum", "mean", "sqrt"] | None = option(
+        None, "n-hot: what the vectors of substrings are divided by: nothing (default), their number, or its root"
+    )
+    nhot_start: Literal["normal", "zero"] | None = option(None, "n-hot: how the vectors of substrings start")
+    nhot_gate: float | None = option(None, "n-hot: first value of a learned factor on the substrings' part")
+    nhot_bias: bool | None = option(None, "n-hot: add a bias to the substrings' part")
+    nhot_self: bool | None = option(None, "n-hot: count a piece among its own substrings (so by default)")
+    nhot_word_start: bool | None = option(
+        None, "n-hot: count the mark of a word's beginning as a substring (so by default)"
+    )
+    nhot_specials: bool | None = option(None, "n-hot: let special and byte pieces take part")
 
     def overrides(self) -> dict[str, Any]:
         """The options given, under the names `babylm_hf.models.build_model` takes."""
         names: tuple[str, ...] = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
         names += ("dropout", "default_mask_rate", "suppress_mask_token")
+        names += tuple(name for name in vars(self) if name.startswith("nhot_"))
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
@@ -202,6 +214,12 @@ class EvaluationArguments:
     _argument_group_name = "evaluation"
 
     eval_pairs: str | None = option(None, "folder of minimal pairs in BLiMP's format, scored at every milestone")
+    eval_tasks: list[str] | None = option(
+        None,
+        "zero-shot tasks scored at every milestone on their subsamples for checkpoints: blimp supplement ewok "
+        "entity_tracking reading ..., or NAME=FOLDER in BLiMP's form",
+    )
+    eval_data: str | None = option(None, "folder or Hub data set with the official evaluation data, for --eval_tasks")
     max_pairs: int = option(0, "at most this many pairs a file at milestones; 0 for all. The final model gets all")
 
 

@@ -34,7 +34,7 @@ from .corpus import (
 from .corpus.files import find_sources
 from .corpus.gptbert import with_end_of_text
 from .errors import CorpusError, OptionError, Preempted
-from .evaluation import evaluate_pairs, load_pairs
+from .evaluation import evaluate_pairs, load_pairs, milestone_tasks
 from .evaluation.held_out import unigram_loss
 from .evaluation.scoring import Backend
 from .masking import DataCollatorForCausalRows, MaskingCollator, RowCollator
@@ -242,18 +242,22 @@ def token_stream(options: Options, sources: list[Any], tokenizer: Any) -> TokenS
 
 
 def pair_tasks(options: Options, folder: str | None) -> dict[str, Any]:
-    """The minimal pairs as a task for milestones, or nothing."""
-    if folder is None:
-        return {}
-    name = "toy_pairs" if options.corpus.demo else "minimal_pairs"
+    """What is measured at milestones: the minimal pairs of `--eval_pairs` and the tasks of `--eval_tasks`."""
     backend: Backend = "causal" if options.model.objective == "causal" else "mlm"
+    wanted = options.evaluation
+    if wanted.eval_data is not None and not wanted.eval_tasks:
+        raise OptionError("--eval_data is the data of --eval_tasks: name the tasks, such as --eval_tasks blimp")
+    tasks: dict[str, Any] = milestone_tasks(wanted.eval_tasks or [], wanted.eval_data, backend)
+    if folder is None:
+        return tasks
+    name = "toy_pairs" if options.corpus.demo else "minimal_pairs"
     full = load_pairs(folder)
     quick = load_pairs(folder, options.evaluation.max_pairs)
 
     def measure(model: Any, tokenizer: Any, milestone: str | None) -> dict[str, Any]:
         return evaluate_pairs(model, tokenizer, full if milestone is None else quick, backend=backend).to_dict()
 
-    return {name: measure}
+    return {name: measure, **tasks}
 
 
 def show_masking(options: Options, trainer: BabyLMTrainer, tokenizer: Any) -> None:

@@ -23,9 +23,9 @@ def add(commands: Any) -> None:
         nargs="+",
         default=[],
         metavar="TASK",
-        help="blimp supplement ewok entity_tracking comps wug_adj wug_past global_piqa_parallel global_piqa_nonparallel "
-        "reading aoa toy_pairs, NAME=FOLDER for data elsewhere or of your own in BLiMP's form; without it all that are "
-        "found",
+        help="blimp supplement ewok entity_tracking comps wug_adj wug_past global_piqa_parallel "
+        "global_piqa_nonparallel reading aoa toy_pairs, NAME=FOLDER for data elsewhere or of your own in BLiMP's form; "
+        "without it all that are found",
     )
     evaluate.add_argument("--data", help="the evaluation data: folder with full_eval or fast_eval, or a Hub data set")
     evaluate.add_argument("--revision", nargs="+", default=[None], help="branches on the Hub, such as chck_1M main")
@@ -65,6 +65,10 @@ def evaluate_model(options: argparse.Namespace) -> None:
         raise OptionError("--official-results needs scores in fp32: leave out --bf16.")
     if options.batch_tokens < 1:
         raise OptionError(f"--batch-tokens {options.batch_tokens}: a batch needs at least one token.")
+    if not sys.stderr.isatty():
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
     found, floor = [], None
     for result in iter_evaluations(
         options.model,

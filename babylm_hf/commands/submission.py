@@ -12,7 +12,7 @@ def add(commands: Any) -> None:
     submission = commands.add_parser(
         "submission",
         help="collate official results for the BabyLM leaderboard",
-        description="Collate the result tree of `babylm-hf evaluate --official-results` and of the fine-tuning into the "
+        description="Collate the result tree of `babylm-hf evaluate --official-results` and of fine-tuning into the "
         "file that the leaderboard takes. Sizes are checked first.",
     )
     submission.add_argument("model", help="folder or Hub id, as it was evaluated")

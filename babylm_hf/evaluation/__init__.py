@@ -31,6 +31,7 @@ _HOMES = {
     "ModelResults": "suite",
     "evaluate_tasks": "evaluator",
     "iter_evaluations": "evaluator",
+    "milestone_tasks": "during_training",
     "write_official_results": "official",
     "write_submission": "submission",
     "Likelihood": "likelihood",

@@ -14,9 +14,18 @@ _TITLES = {
     "held_out": "Held-out text",
     "toy_pairs": "Minimal pairs of the toy language",
     "minimal_pairs": "Minimal pairs",
+    "blimp": "BLiMP",
+    "supplement": "BLiMP supplement",
+    "ewok": "EWoK",
+    "comps": "COMPS",
+    "wug_adj": "Wug test, adjective nominalisation",
+    "wug_past": "Wug test, past tense",
+    "global_piqa_parallel": "GlobalPIQA, parallel",
+    "global_piqa_nonparallel": "GlobalPIQA, nonparallel",
+    "reading": "Reading times",
 }
 # Numbers about a measurement, which are no scores.
-_COUNTS = ("targets", "pairs", "ties", "near_ties", "not_a_number", "accuracy_p25", "accuracy_over_pairs")
+_COUNTS = ("targets", "pairs", "items", "ties", "near_ties", "not_a_number", "accuracy_p25", "accuracy_over_pairs")
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,7 @@ def measurement(event: Event) -> Measurement:
     phenomena = dict(metrics.get("phenomena") or {})
     pairs = "phenomena" in metrics
     numbers: dict[str, float | None] = {name: value for name, value in metrics.items() if _is_number(value)}
+    chance = numbers.pop("chance", None)
     names = [name for name in numbers if name not in _COUNTS]
     title = event.get("title") or _TITLES.get(task, task.replace("_", " ").capitalize())
     return Measurement(
@@ -73,7 +83,7 @@ def measurement(event: Event) -> Measurement:
         scores={name: numbers[name] for name in names},
         phenomena=phenomena,
         counts={name: int(value) for name, value in numbers.items() if name in _COUNTS and value is not None},
-        chance=event.get("chance", PAIR_CHANCE) if pairs else event.get("chance"),
+        chance=event.get("chance", PAIR_CHANCE if chance is None else chance) if pairs else event.get("chance"),
     )
 
 

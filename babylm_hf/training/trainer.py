@@ -379,8 +379,9 @@ class BabyLMTrainer(WatchedTrainer):
         for task, measure in self.milestone_tasks.items():
             if self.is_world_process_zero():
                 with self.exported_weights():
-                    metrics = measure(model, self.processing_class, name)
-                self.notify("evaluation", task=task, metrics=metrics, milestone=name)
+                    metrics = dict(measure(model, self.processing_class, name))
+                about = metrics.pop("about", {})  # facts of the event itself, such as its data set
+                self.notify("evaluation", task=task, metrics=metrics, milestone=name, **about)
         self.accelerator.wait_for_everyone()
         vars(self.control).update(wanted)
         self._milestone = None

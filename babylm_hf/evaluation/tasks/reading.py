@@ -61,6 +61,7 @@ class ReadingTask(Task):
         """
         if backend.startswith("enc_dec"):
             raise OptionError(f"reading cannot be scored by --backend {backend}: leave the task out.")
+        self._note = _closed(tokenizer) if backend == "causal" else ""
         self._pieces: list[int] = []
         self._rows: list[int] = []
         found: list[AnyRequest] = []
@@ -110,7 +111,7 @@ class ReadingTask(Task):
             metric="explained variance",
             score=overall,
             rows=tuple(
-                ScoreRow(self.name, "", name, score, len(table), None, metric="explained variance")
+                ScoreRow(self.name, "", name, score, len(table), None, metric="explained variance", note=self._note)
                 for name, score in (("", overall), *both)
             ),
             metrics={**dict(both), "mean": overall, "items": len(table)},
@@ -131,6 +132,14 @@ def _asked(tokenizer: Any, backend: str, text: str, target: int) -> RowRequest:
     # One special token may follow the masks, as published.
     first = len(ids) - _MASKS - (ids[-1] != tokenizer.mask_token_id)
     return RowRequest(tuple(ids), (first - (backend == "mntp"),), (target,))
+
+
+def _closed(tokenizer: Any) -> str:
+    """A warning for causal models whose tokenizer ends every text: the word is then asked for behind the end."""
+    ids = tokenizer("a")["input_ids"]
+    if ids and ids[-1] in (tokenizer.eos_token_id, tokenizer.sep_token_id):
+        return "the tokenizer puts an end token behind every text, after which surprisal of a word means little"
+    return ""
 
 
 def explained(table: Any, measure: str, baseline: Sequence[str]) -> float:
