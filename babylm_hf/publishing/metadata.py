@@ -11,7 +11,12 @@ from .tables import main_score
 
 PIPELINES = {"masked": "fill-mask", "diffusion": "fill-mask", "causal": "text-generation"}
 _FAMILY_TAGS = {"masked": "masked-lm", "diffusion": "masked-diffusion", "causal": "causal-lm"}
-_METRIC_NAMES = {"loss": "Cross-entropy (nats per target)", "accuracy": "Accuracy", "perplexity": "Perplexity"}
+_METRIC_NAMES = {
+    "loss": "Cross-entropy (nats per target)",
+    "accuracy": "Accuracy",
+    "perplexity": "Perplexity",
+    "nelbo": "Negative log-likelihood, upper bound (nats per token)",
+}
 
 
 def metadata(facts: Mapping[str, Any]) -> dict[str, Any]:

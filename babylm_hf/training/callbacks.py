@@ -87,6 +87,13 @@ class FeedbackCallback(BabyLMCallback):
 class AverageCallback(BabyLMCallback):
     """Moves the average of the weights, where one is kept (`--ema_decay`), right after every optimizer step."""
 
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Start the average, which a resumed run has read from its checkpoint."""
+        if self.trainer.average is None:
+            self.trainer.start_average()
+
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:

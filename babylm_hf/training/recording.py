@@ -151,6 +151,12 @@ def _optimizer_facts(args: BabyLMTrainingArguments) -> dict[str, Any]:
         "max_grad_norm",
     )
     facts = {name: getattr(v := getattr(args, name), "value", v) for name in names}  # enumerations by their value
+    if args.cosine_ends_early():
+        facts |= {"lr_floor": args.lr_floor, "cooldown_steps": args.get_cooldown_steps(args.max_steps)}
+    if args.lamb:
+        facts["decay_inside_the_update"] = args.lamb_coupled_decay
+    if args.ema_decay is not None:
+        facts["ema_decay"] = args.ema_decay
     return {
         "name": "LAMB" if args.lamb else getattr(args.optim, "value", args.optim),
         **facts,

@@ -107,6 +107,12 @@ class ResumableTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         self.announce_ready(root, None)
 
+    def start_average(self) -> None:
+        """Begin the moving average, where one is asked for, with the weights that the model has now."""
+        if self.args.ema_decay is not None:
+            model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+            self.average = WeightAverage(model, self.args.ema_decay)
+
     def exported_weights(self) -> AbstractContextManager[None]:
         """Within it the model has the weights that are measured and exported: their moving average, where one is kept.
 
@@ -158,11 +164,9 @@ class ResumableTrainer(Trainer):
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
-        if self.args.ema_decay is not None:  # by now the model has the weights that it starts or goes on from
-            model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
-            self.average = WeightAverage(model, self.args.ema_decay)
-            if checkpoint is not None:
-                self.average.load(Path(checkpoint))
+        self.start_average()
+        if checkpoint is not None and self.average is not None:
+            self.average.load(Path(checkpoint))
         if checkpoint is None or self.policy is None or self.statistics is None:
             return
         arrays, _ = checkpoints.read_sidecars(Path(checkpoint))
