@@ -3,8 +3,8 @@
     python benchmarks/mask_share.py [--steps 12 --methods adaptive frequency accuracy_morph hhm]
 
 Every line is a run of `BabyLMTrainer`: the 11.2 M BERT (preset bert-small, vocabulary 30,522), rows of random ids.
-Timed are the mask step (the collator's `mask` and the objective's `prepare`), the policy's updates (for those that learn
-by windows made after every step here, which is the worst case), and the whole of each optimizer step. The first step, in
+Timed are the mask step (the collator's `mask` and the objective's `prepare`), the policy's updates (where they come in
+windows, one after every step here, which is the worst case), and the whole of each optimizer step. The first step, in
 which kernels are prepared, is left out.
 """
 
