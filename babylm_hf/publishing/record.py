@@ -123,7 +123,8 @@ class RunRecord:
     # ---- reading
 
     def events(self, kind: str | None = None) -> list[Event]:
-        """What happened, in order, without what a later resume has superseded: events of a step after the resumed one.
+        """What happened, in order, without what a later resume has superseded: events of a step after the resumed one,
+        and an end.
 
         Args:
             kind: only events of this kind.
@@ -134,7 +135,8 @@ class RunRecord:
         events: list[Event] = []
         for event in self.history():
             if event["kind"] == "resume":
-                events = [earlier for earlier in events if earlier.get("step", 0) <= event["step"]]
+                # A run that is resumed had not ended, also where it was killed after its last step.
+                events = [e for e in events if e.get("step", 0) <= event["step"] and e["kind"] != "end"]
             events.append(event)
         return [event for event in events if kind in (None, event["kind"])]
 
