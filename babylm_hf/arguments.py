@@ -110,7 +110,7 @@ class ModelArguments:
     default_mask_rate: Literal["zero", "inverse_length", "observed"] | None = option(
         None, "diffusion: what the model takes for the share of masks where it is not told; zero, as published"
     )
-    suppress_mask_token: bool | None = option(
+    suppress_mask: bool | None = option(
         None, "diffusion: give the mask token no probability (so by default), or let it compete, as published (false)"
     )
     nhot_scaling: Literal["sum", "mean", "sqrt"] | None = option(
@@ -128,7 +128,7 @@ class ModelArguments:
     def overrides(self) -> dict[str, Any]:
         """The options given, under the names `babylm_hf.models.build_model` takes."""
         names: tuple[str, ...] = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-        names += ("dropout", "default_mask_rate", "suppress_mask_token")
+        names += ("dropout", "default_mask_rate", "suppress_mask")
         names += tuple(name for name in vars(self) if name.startswith("nhot_"))
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 

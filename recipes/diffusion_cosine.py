@@ -8,7 +8,7 @@ are masked slightly more often. The same weights fill gaps, score sentences and 
 Source: Kosmopoulou et al. 2025, "Masked Diffusion Language Models with Frequency-Informed Training" (BabyLM, Strict
 track), https://aclanthology.org/2025.babylm-main.38. Published: 128 tokens a row (here the default) and 512
 (`--max_seq_len 512 --batch_size 512`, the submission). Ours differs where theirs is wrong or lacks something: see
-docs/masked_diffusion.md; `--reference_behaviour --end_of_text false --suppress_mask_token false` gives theirs.
+docs/masked_diffusion.md; `--reference_behaviour --end_of_text false --suppress_mask false` gives theirs.
 
 What to expect: 126.6 million parameters; the paper reports BLiMP 79 at 128 tokens and 76.9 at 512 after ten passes
 through 100 million words.

@@ -9,7 +9,7 @@ Source: Kosmopoulou et al. 2025, "Masked Diffusion Language Models with Frequenc
 track), https://aclanthology.org/2025.babylm-main.38. Published: 128 tokens a row (here the default) and 512
 (`--max_seq_len 512 --batch_size 512`). `--noise_schedule gaussian` is the rival with one mode, N(0.3, 0.1).
 Ours draws both modes from one evenly spread number and weighs by the density of the mixture; what else differs is told
-in docs/masked_diffusion.md, and `--reference_behaviour --end_of_text false --suppress_mask_token false` gives theirs.
+in docs/masked_diffusion.md, and `--reference_behaviour --end_of_text false --suppress_mask false` gives theirs.
 
 What to expect: 126.6 million parameters; the paper reports BLiMP 79.5 at 128 tokens for one seed (79.0 with the cosine
 schedule) and its authors 78.2 at 512.

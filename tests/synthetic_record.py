@@ -148,6 +148,64 @@ MANIFEST: dict[str, Any] = {
     "milestones": ["chck_1M", "chck_2M"],
 }
 
+# What is different in the record of a masked-diffusion run.
+DIFFUSION: dict[str, Any] = {
+    "name": "toy_diffusion",
+    "recipe": "diffusion_gaussian",
+    "family": "diffusion",
+    "method": {
+        "name": "diffusion_gaussian",
+        "title": "Masked diffusion: bimodal Gaussian schedule, frequency-informed masks",
+        "parameters": {
+            "rate": {
+                "name": "noise (bimodal)",
+                "schedule": "bimodal",
+                "mean_rate": 0.232,
+                "left_share": 0.6,
+                "left_mean": 0.12,
+                "left_std": 0.02,
+                "right_mean_first": 0.4,
+                "right_mean_last": 0.85,
+                "right_std": 0.08,
+                "right_pace": 1.0,
+                "lowest_rate": 0.001,
+                "softening": 0.1,
+                "stratify": "step",
+                "time_margin": 0.0,
+                "max_loss_weight": None,
+                "reference": False,
+            },
+            "policy": {
+                "name": "frequency",
+                "frequency_exponent": 0.02,
+                "frequency_curriculum": True,
+                "num_passes": 3,
+                "frequency_weighting": "rank",
+                "frequency_floor": 0.0,
+                "reference": False,
+            },
+            "corruption": {"mask_replace_prob": 1.0, "random_replace_prob": 0.0, "random_ids": 0},
+            "seed": 7,
+            "reference_behaviour": False,
+            "loss_weighting": "sequence",
+        },
+        "paper": {
+            "title": "Masked Diffusion Language Models with Frequency-Informed Training",
+            "authors": "Despoina Kosmopoulou and others",
+            "year": "2025",
+            "url": "https://arxiv.org/abs/2509.05056",
+            "bibtex": "@inproceedings{kosmopoulou-etal-2025,\n  year = {2025}\n}",
+        },
+    },
+    "model": {
+        "architecture": "babylm-diffusion",
+        "class": "BabyLMDiffusionForMaskedLM",
+        "num_parameters": 929_192,
+        "config": {"hidden_size": 128, "num_hidden_layers": 3, "conditioning_size": 32},
+    },
+    "optimizer": {"name": "LAMB", "learning_rate": 0.007, "ema_decay": 0.999, "lr_floor": 0.1, "cooldown_steps": 1},
+}
+
 PHENOMENA = ("anaphor_agreement", "filler_gap", "npi_licensing")
 
 
@@ -223,7 +281,12 @@ def golden_cards(folder: Path) -> dict[str, str]:
     from babylm_hf.publishing import ModelCardRenderer
 
     renderer = ModelCardRenderer(synthetic_record(folder / "record"))
-    return {"card_masked.md": renderer.render(), "card_masked_milestone.md": renderer.render("chck_1M")}
+    cards = {"card_masked.md": renderer.render(), "card_masked_milestone.md": renderer.render("chck_1M")}
+    diffusion = synthetic_record(folder / "diffusion", **DIFFUSION)
+    bound = {"eval_loss": 3.5, "eval_accuracy": 0.5, "eval_nelbo": 3.25, "eval_nelbo_error": 0.02}
+    end = {"step": TOTAL_STEPS, "words": TOTAL_WORDS, "milestone": None}
+    diffusion.append("evaluation", task="held_out", metrics={**bound, "eval_targets": 2345.0}, **end)
+    return cards | {"card_diffusion.md": ModelCardRenderer(diffusion).render()}
 
 
 if __name__ == "__main__":

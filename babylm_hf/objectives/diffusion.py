@@ -11,7 +11,7 @@ and `weighting="token"` every token has a weight of its own. N is a count over a
 loss does not depend on how a step is cut. The published code takes the mean over micro-batches of sums divided by their
 tokens: of two with 20 over 10 and 30 over 30 tokens it makes 1.5, and not 50 / 40 = 1.25.
 
-That the mask token has no probability ("SUBS" in MDLM) is a matter of the model: `suppress_mask_token` in its
+That the mask token has no probability ("SUBS" in MDLM) is a matter of the model: `suppress_mask` in its
 configuration, so that training, likelihood and generation agree on it.
 """
 

@@ -91,7 +91,8 @@ def _eval_results(result: Measurement, pipeline: str) -> list[Any]:
         )
 
     # The score that matters first: clients show the first of a task.
-    names = sorted(result.scores, key=lambda name: name != main_score(result))
+    scores = [name for name in result.scores if not name.endswith("_error")]
+    names = sorted(scores, key=lambda name: name != main_score(result))
     entries = [entry(name, value) for name in names if (value := result.scores[name]) is not None]
     named = {name: value for name, value in result.phenomena.items() if value is not None}
     return entries + [entry("accuracy", value, name) for name, value in named.items()]

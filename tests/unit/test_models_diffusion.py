@@ -90,7 +90,7 @@ def plain(model, ids, present, rate):
 
 @pytest.mark.parametrize("length", [2, 5, 23, 70])
 def test_logits_and_gradients_are_those_of_the_plain_version(length):
-    model, rate = model_of(suppress_mask_token=False), torch.tensor([0.0, 0.4, 1.0])
+    model, rate = model_of(suppress_mask=False), torch.tensor([0.0, 0.4, 1.0])
     ids, present = rows_of(length)
     ours = model(ids, present, mask_rate=rate).logits[present.bool()]
     theirs = plain(model, ids, present, rate)[present.bool()]
@@ -175,7 +175,7 @@ def test_without_a_rate_the_configuration_decides(choice):
 def test_the_mask_token_has_no_probability_unless_it_is_let():
     ids, present = rows_of(9)
     for suppressed in (True, False):
-        chances = model_of(suppress_mask_token=suppressed)(ids, present).logits.softmax(-1)
+        chances = model_of(suppress_mask=suppressed)(ids, present).logits.softmax(-1)
         assert bool((chances[..., MASK] == 0).all()) is suppressed
         assert torch.isfinite(chances).all()
     assert torch.finfo(torch.float16).min < IMPOSSIBLE

@@ -35,8 +35,8 @@ class BabyLMDiffusionConfig(PretrainedConfig):
         time_embedding_size: sines and cosines of the mask rate, together.
         default_mask_rate: what a forward without `mask_rate` is conditioned on: "zero", "inverse_length" (one over the
             row's length, as if one token were masked), or "observed" (the share of masks among its ordinary tokens).
-        suppress_mask_token: whether the mask token has probability 0 in the output.
-        mask_token_id: id of the mask token, for "observed" and `suppress_mask_token`.
+        suppress_mask: whether the mask token has probability 0 in the output.
+        mask_token_id: id of the mask token, for "observed" and `suppress_mask`.
         special_token_ids: ids that are never masked in training nor generated, the mask token among them.
         classifier_dropout: dropout of a classification head; `hidden_dropout_prob` where None.
     """
@@ -58,7 +58,7 @@ class BabyLMDiffusionConfig(PretrainedConfig):
         conditioning_size: int | None = 128,
         time_embedding_size: int = 256,
         default_mask_rate: str = "zero",
-        suppress_mask_token: bool = True,
+        suppress_mask: bool = True,
         mask_token_id: int | None = 4,
         special_token_ids: list[int] | None = None,
         classifier_dropout: float | None = None,
@@ -88,7 +88,7 @@ class BabyLMDiffusionConfig(PretrainedConfig):
         self.conditioning_size = conditioning_size
         self.time_embedding_size = time_embedding_size
         self.default_mask_rate = default_mask_rate
-        self.suppress_mask_token = suppress_mask_token
+        self.suppress_mask = suppress_mask
         self.mask_token_id = mask_token_id
         self.special_token_ids = special_token_ids
         self.classifier_dropout = classifier_dropout

@@ -209,7 +209,7 @@ class DiffusionHead(nn.Module):
 
     def __init__(self, config: BabyLMDiffusionConfig) -> None:
         super().__init__()
-        self.suppressed = config.mask_token_id if config.suppress_mask_token else None
+        self.suppressed = config.mask_token_id if config.suppress_mask else None
         self.layer_norm_in = nn.LayerNorm(config.hidden_size, config.layer_norm_eps, elementwise_affine=False)
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.layer_norm_out = nn.LayerNorm(config.hidden_size, config.layer_norm_eps, elementwise_affine=False)
