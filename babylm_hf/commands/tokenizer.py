@@ -20,6 +20,8 @@ def add(commands: Any) -> None:
     train.add_argument("--algorithm", choices=("bpe", "wordpiece", "unigram"), default="bpe")
     train.add_argument("--vocab_size", type=int, default=40_000)
     train.add_argument("--lower", action="store_true", help="lower-case the text")
+    train.add_argument("--causal", action="store_true", help="for causal models: a text begins but does not end")
+    train.add_argument("--exact", action="store_true", help="stop where the text gives fewer than --vocab_size pieces")
     train.set_defaults(action=tokenizer_train)
     convert = tokenizer.add_parser("convert", help="turn a SentencePiece BPE model into a fast tokenizer, exactly")
     convert.add_argument("model", type=Path, help="a .model file")
@@ -33,7 +35,14 @@ def tokenizer_train(options: argparse.Namespace) -> None:
 
     refuse_full(options.out)
     documents = iter_documents(options.source, options.document, options.text_field)
-    tokenizer = train_tokenizer(documents, options.algorithm, options.vocab_size, lowercase=options.lower)
+    tokenizer = train_tokenizer(
+        documents,
+        options.algorithm,
+        options.vocab_size,
+        lowercase=options.lower,
+        causal=options.causal,
+        exact=options.exact,
+    )
     tokenizer.save_pretrained(options.out)
     print(f"{options.out}: {options.algorithm}, {len(tokenizer):,} pieces")
 
