@@ -54,7 +54,7 @@ class CorpusArguments:
     )
     separate_documents: bool = option(False, "causal models: no token sees another document of its packed row")
     end_of_text: bool = option(
-        False, "masked models: put the end-of-text token after every document, and learn it like a word"
+        False, "masked models: put the end-of-text token after every document, and learn where texts begin and end"
     )
     corpus_licence: str | None = option(None, "licence of the text, for the card")
     language: str = option("en", "language of the text, for the card")

@@ -32,7 +32,7 @@ from .corpus import (
     train_tokenizer,
 )
 from .corpus.files import find_sources
-from .corpus.gptbert import with_end_of_text
+from .corpus.gptbert import boundary_ids, with_end_of_text
 from .errors import CorpusError, OptionError, Preempted
 from .evaluation import evaluate_pairs, load_pairs, milestone_tasks
 from .evaluation.held_out import unigram_loss
@@ -77,7 +77,8 @@ def run(recipe: Recipe, options: Options) -> BabyLMTrainer:
     set_seed(args.seed)
     model = build_model(options.model.model, tokenizer, objective=options.model.objective, **options.model.overrides())
     if options.corpus.end_of_text and hasattr(model.config, "special_token_ids"):
-        model.config.special_token_ids.remove(tokenizer.eos_token_id)  # learnt, so it may be generated
+        learnt = boundary_ids(tokenizer)  # so they may be generated
+        model.config.special_token_ids = [i for i in model.config.special_token_ids if i not in learnt]
     if options.model.fast_attention:
         use_fast_attention(model)  # does nothing to other architectures
     trainer = BabyLMTrainer(
@@ -153,7 +154,7 @@ def find_collator(options: Options, tokenizer: Any, rows: Any) -> RowCollator:
         token_counts=rows.token_counts(),
         num_passes=int(args.num_train_epochs),
         batch_tokens=args.rows_per_step() * stages[0].seq_length,
-        trained=[tokenizer.eos_token_id] if options.corpus.end_of_text else [],
+        trained=boundary_ids(tokenizer) if options.corpus.end_of_text else [],
     )
 
 

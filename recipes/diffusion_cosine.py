@@ -69,7 +69,7 @@ DEFAULTS = {
 DEMO = {
     # about a million parameters, minutes on a CPU
     "model": "diffusion-tiny",
-    "vocab_size": 600,
+    "vocab_size": 1_200,
     "document": "line",
     "max_seq_len": "64",
     "batch_size": 64,

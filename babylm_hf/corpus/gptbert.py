@@ -9,7 +9,8 @@ and closing punctuation.
 
 The published model never sees `</s>`. Here it can be put after every document of the training text (`--end_of_text`)
 and learnt like a word, so that generated text knows where to end; a text to be scored or continued has `<s>` in front
-and nothing at its end.
+and nothing at its end. `<s>` is masked and learnt with it: in packed rows a visible `<s>` would say that a text has
+just ended, and where none can be seen, as in generation, no text would ever end.
 """
 
 from __future__ import annotations
@@ -84,6 +85,12 @@ def train_gptbert(texts: Iterator[list[str]], vocab_size: int, lowercase: bool, 
     tokenizer.add_special_tokens([AddedToken(mask, lstrip=True, rstrip=True, normalized=False, special=True)])
     tokenizer.add_special_tokens([name for name in SPECIALS if name != mask])
     return tokenizer
+
+
+def boundary_ids(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """The ids that `with_end_of_text` puts around a text."""
+    found: list[int] = with_end_of_text(tokenizer).encode("").ids
+    return found
 
 
 def with_end_of_text(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
