@@ -174,11 +174,12 @@ class SpanPolicy(Policy):
     def inclusion(self, rows: MaskRows, rate: RateValue, draws: int = 0) -> Probabilities:
         """The probability of each token to be covered, exact."""
         units, starts = self._units(rows, rate)
+        starts = np.broadcast_to(starts, (len(units), starts.shape[1]))
         return self._coverage(starts, rows.length).take(units) * rows.eligible
 
     def _units(self, rows: MaskRows, rate: RateValue) -> tuple[Ids, Floats]:
         """The unit of each token `[n, L]`, and how often a span begins at each unit `[n, max_length - 1 + L]`, or at
-        all of them `[n, 1]`.
+        all of them `[n, 1]`, in all rows `[1, 1]`.
 
         Row i begins with unit i L. The first `max_length - 1` units lie before the row: spans reach into it from there.
         """
@@ -187,12 +188,9 @@ class SpanPolicy(Policy):
             units = word_numbers(rows, self.boundaries)
         else:
             units = np.arange(rows.input_ids.size).reshape(shape)
-        rates = per_row(rate, len(units))
-        width = shape[1] + self.max_length - 1
         if self.prior is None:
-            same = rates if np.ndim(rate) else rates[:1]  # one solution serves rows of one rate
-            return units, np.broadcast_to(self.start_probability(same)[:, None], (len(units), 1))
-        return units, self._tilted_starts(rows, units, rates, width)
+            return units, self.start_probability(np.atleast_1d(rate))[:, None]
+        return units, self._tilted_starts(rows, units, per_row(rate, len(units)), shape[1] + self.max_length - 1)
 
     def _tilted_starts(self, rows: MaskRows, units: Ids, rates: Floats, width: int) -> Floats:
         """Starts in proportion to the prior of a unit's tokens, so many that the mean coverage is the rate."""
