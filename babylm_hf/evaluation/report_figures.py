@@ -120,7 +120,9 @@ def _lines(rows: Sequence[ScoreRow]) -> list[_Line]:
         loose = [row for row in own if not row.group]
         title = task if summary.metric == "accuracy" else f"{task} ({summary.metric})"
         lines.append(_Line(y, title, summary, (), True))
-        below = [(row.name, row, ()) for row in loose if len(loose) > 1 or groups]
+        below: list[tuple[str, ScoreRow, tuple[float, ...]]] = []
+        if len(loose) > 1 or groups:
+            below = [(row.name, row, ()) for row in loose]
         for group, row in groups.items():
             below.append((group, row, tuple(one.score for one in own if one.group == group)))
         for label, row, parts in below:
@@ -135,7 +137,10 @@ def _phenomenon_axes(axes: Axes, lines: Sequence[_Line]) -> None:
     seen: set[str] = set()
 
     def once(label: str) -> str | None:
-        return None if label in seen else seen.add(label) or label
+        if label in seen:
+            return None
+        seen.add(label)
+        return label
 
     for line in lines:
         _draw_line(axes, line, once)
