@@ -45,7 +45,17 @@ class WatchedTrainer(ResumableTrainer):
         if self.args.should_save:
             needed = self._space_needed()
             require_space(Path(self.args.output_dir), needed.total, "the run")
-        return super().train(resume_from_checkpoint, **stock)
+            self._note.unlink(missing_ok=True)
+        result = super().train(resume_from_checkpoint, **stock)
+        if self.preempted and self.args.should_save:
+            self._note.parent.mkdir(parents=True, exist_ok=True)
+            self._note.write_text(f"stopped when asked, at step {self.state.global_step}\n", encoding="utf-8")
+        return result
+
+    @property
+    def _note(self) -> Path:
+        """Tells a job script that the run wants to go on; launchers do not hand on the exit status of a run."""
+        return Path(self.args.output_dir) / "record" / "preempted"
 
     def _space_needed(self) -> Any:
         args = self.args

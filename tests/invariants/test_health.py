@@ -99,9 +99,12 @@ def test_a_signal_saves_a_checkpoint_and_the_run_goes_on_from_it(tmp_path, numbe
     assert stopped.preempted
     assert stopped.state.global_step == 4, "the step under way ends, and the next, whose rows were taken by then"
     assert signal.getsignal(number) == before
+    note = tmp_path / "stopped" / "run" / "record" / "preempted"
+    assert note.is_file()
     resumed = trainer(tmp_path / "stopped", [])
     resumed.train(resume_from_checkpoint="auto")
     assert not resumed.preempted
+    assert not note.exists()
     assert resumed.state.global_step == STEPS
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name]), name
