@@ -76,6 +76,18 @@ PRESETS: dict[str, Preset] = {
     "deberta-tiny": Preset(
         "deberta-v2", 32, "the shape above, for demonstrations and tests", {**_DEBERTA_LITTLE, **_sizes(128, 3, 4, 512)}
     ),
+    "nhot-deberta-base": Preset(
+        "nhot-deberta-v2",
+        32,
+        "Edman & Fraser 2025, section 3.2: deberta-v3-base with n-hot embeddings",
+        {**_DEBERTA_V3, **_sizes(768, 12, 12, 3072)},
+    ),
+    "nhot-deberta-small": Preset(
+        "nhot-deberta-v2", 32, "deberta-small with n-hot embeddings", {**_DEBERTA_LITTLE, **_sizes(256, 6, 8, 1024)}
+    ),
+    "nhot-deberta-tiny": Preset(
+        "nhot-deberta-v2", 32, "deberta-tiny with n-hot embeddings", {**_DEBERTA_LITTLE, **_sizes(128, 3, 4, 512)}
+    ),
     "bert-base": Preset("bert", 64, "Devlin et al. 2019 (google-bert/bert-base-uncased)", _sizes(768, 12, 12, 3072)),
     "bert-small": Preset(
         "bert", 64, "the seed model of Accuracy-Morph, 2026", {**_sizes(256, 4, 4, 1024), "type_vocab_size": 1}
@@ -132,7 +144,7 @@ def build_model(
     config = build_config(preset, tokenizer, **overrides)
     auto_class = AutoModelForMaskedLM if objective == "masked" else AutoModelForCausalLM
     try:
-        return auto_class.from_config(config)
+        model = auto_class.from_config(config)
     except ValueError as error:
         if "Unrecognized configuration class" not in str(error):
             raise
@@ -140,13 +152,18 @@ def build_model(
             f"--model {preset}: a {config.model_type} model has no {objective} language head; "
             f"pass --objective {'causal' if objective == 'masked' else 'masked'}."
         ) from error
+    if hasattr(config, "nhot_entries"):
+        from .nhot import fill_substrings
+
+        fill_substrings(model, tokenizer)
+    return model
 
 
 def build_config(preset: str, tokenizer: PreTrainedTokenizerBase, **overrides: Any) -> PreTrainedConfig:
     """The configuration of `build_model`, made with its final sizes. Arguments and errors are the same."""
     from transformers import AutoConfig
 
-    from . import diffusion  # noqa: F401 (tells AutoConfig of our own architecture)
+    from . import diffusion, nhot  # noqa: F401 (tells AutoConfig of our own architectures)
 
     wanted = {name: value for name, value in overrides.items() if value is not None}
     if preset in PRESETS:
@@ -174,6 +191,8 @@ def build_config(preset: str, tokenizer: PreTrainedTokenizerBase, **overrides: A
             f"--hidden_size {config.hidden_size} cannot be shared among {config.num_attention_heads} heads: "
             "change it or --num_attention_heads so that it divides evenly."
         )
+    if hasattr(config, "nhot_entries"):
+        config.nhot_entries = sum(map(len, nhot.substrings_of(config, tokenizer)))
     theta = (getattr(config, "rope_parameters", None) or {}).get("rope_theta")
     if theta is not None:
         config.rope_theta = theta  # transformers 4 looks for it here and would take another one for the default
