@@ -1,0 +1,183 @@
+"""Tokens per second of one training step of the published masked-diffusion model (126.6 M parameters), ours against its
+reference.
+
+The reference's step is written here from its description: eager attention on `[T, B, D]` tensors with a table of
+position vectors `[T, T, 2 D]` gathered in every layer, masked softmax of full scores, a `T x T` mask made for each row
+in a loop, and cross-entropy at the masked positions. It runs on the weights of our model, so that both steps can be
+seen to have the same loss (without dropout) before they are timed. A step is forward and backward of one micro-batch;
+the update, once in eight micro-batches in the published runs, is left out.
+
+    python benchmarks/diffusion_step.py --rows 4 --length 128 --rounds 5
+    python benchmarks/diffusion_step.py --dtype bfloat16
+
+The variants take turns (A B, B A, ...), and the result is the median of the ratios of neighbours with its quartiles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from contextlib import nullcontext
+
+import torch
+import torch.nn.functional as F
+
+from babylm_hf.models.diffusion import BabyLMDiffusionConfig, BabyLMDiffusionForMaskedLM
+from babylm_hf.models.diffusion.modeling_babylm_diffusion import distance_buckets
+from babylm_hf.objectives import DiffusionObjective
+
+
+def make_batch(rows, length, rate, seed):
+    """Rows with one `<s>` in front and a tail of padding, masked at random, in our collators' form."""
+    draw = torch.Generator().manual_seed(seed)
+    ids = torch.randint(16, 16_384, (rows, length), generator=draw)
+    ids[:, 0] = 1
+    present = torch.ones_like(ids)
+    present[:, -1] = 0
+    ids[:, -1] = 3
+    hidden = (torch.rand(ids.shape, generator=draw) < rate) & (ids >= 16)
+    weights = torch.full(ids.shape, 2.0) * hidden
+    return {
+        "input_ids": torch.where(hidden, 4, ids),
+        "attention_mask": present,
+        "labels": torch.where(hidden, ids, -100),
+        "loss_weights": weights,
+        "maskable": (ids >= 16).sum(1),
+        "mask_rate": torch.full((rows,), rate),
+    }
+
+
+def masks_of_rows(present):
+    """bool `[B, 1, T, T]`, True where a position may not be looked at, one row after the other."""
+    made = []
+    for row in present:
+        mask = torch.ones(len(row), len(row), dtype=torch.bool)
+        mask[:, : int(row.sum())] = False
+        made.append(mask)
+    return torch.stack(made)[:, None]
+
+
+def norm(states, eps=1e-5):
+    return F.layer_norm(states, states.shape[-1:], eps=eps)
+
+
+def reference_attention(module, states, positions, index, mask, training):
+    length, batch, width = states.shape
+    heads, size = module.heads, width // module.heads
+    dropout = module.probs_dropout
+    query, key = module.query_key(states).chunk(2, dim=2)
+    value, gate = module.value_gate(states).chunk(2, dim=2)
+    table = F.embedding(index, module.query_key(F.dropout(positions, dropout, training)))  # [T, T, 2 D]
+    query_positions, key_positions = table.view(length, length, 2, heads, size).unbind(2)
+    scale = 1.0 / math.sqrt(3 * size)
+    query = query.reshape(length, batch * heads, size).transpose(0, 1)
+    key = key.reshape(length, batch * heads, size).transpose(0, 1)
+    value = value.reshape(length, batch * heads, size).transpose(0, 1)
+    scores = torch.bmm(query, key.transpose(1, 2) * scale).view(batch, heads, length, length)
+    query, key = (part.view(batch, heads, length, size) for part in (query, key))
+    scores = scores + torch.einsum("bhqd,qkhd->bhqk", query, key_positions * scale)
+    scores = scores + torch.einsum("bhkd,qkhd->bhqk", key * scale, query_positions)
+    chances = scores.masked_fill(mask, -math.inf).softmax(-1).masked_fill(mask, 0.0)
+    chances = F.dropout(chances, dropout, training)
+    context = torch.bmm(chances.flatten(0, 1), value).transpose(0, 1).reshape(length, batch, width)
+    return F.dropout(module.dense_out(norm(context * F.gelu(gate))), dropout, training)
+
+
+def reference_loss(model, batch, index):
+    """The summed weighted loss, from ids turned to `[T, B]`."""
+    body, training = model.model, model.training
+    dropout = model.config.hidden_dropout_prob
+    mask = masks_of_rows(batch["attention_mask"])
+    hidden = F.dropout(norm(body.embeddings.word_embeddings(batch["input_ids"].t())), dropout, training)
+    positions = body.embeddings.relative_layer_norm(body.embeddings.relative_embeddings.weight)
+    time_vector = body.time(batch["mask_rate"])
+    for layer in body.layers:
+        shift, scale, gate, ff_shift, ff_scale, ff_gate = layer.modulation(time_vector).unsqueeze(0).chunk(6, dim=2)
+        states = norm(hidden) * (1 + scale) + shift
+        hidden = hidden + gate * reference_attention(layer.attention, states, positions, index, mask, training)
+        value, inner = layer.feed_forward.dense_in(norm(hidden) * (1 + ff_scale) + ff_shift).chunk(2, dim=2)
+        states = layer.feed_forward.dense_out(norm(value * F.gelu(inner, approximate="tanh")))
+        hidden = hidden + ff_gate * F.dropout(states, dropout, training)
+    labels = batch["labels"].t().flatten()
+    chosen = torch.nonzero(labels != -100).squeeze(1)
+    states = norm(F.gelu(model.head.dense(norm(hidden.flatten(0, 1)[chosen]))))
+    logits = F.linear(F.dropout(states, dropout, training), model.head.decoder.weight, model.head.decoder.bias)
+    losses = F.cross_entropy(logits.float(), labels[chosen], reduction="none")
+    return (losses * batch["loss_weights"].t().flatten()[chosen]).sum()
+
+
+def seconds(step, model):
+    """Time of one forward and backward; gradients go on being summed, as within a step of several micro-batches."""
+    begun = time.perf_counter()
+    step().backward()
+    taken = time.perf_counter() - begun
+    model.zero_grad(set_to_none=False)
+    return taken
+
+
+def quartiles(values):
+    return [float(torch.tensor(values).quantile(q)) for q in (0.25, 0.5, 0.75)]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=4)
+    parser.add_argument("--length", type=int, default=128)
+    parser.add_argument("--rate", type=float, default=0.363)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--layers", type=int, default=12, help="fewer for a quick look")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="of autocast")
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    model = BabyLMDiffusionForMaskedLM(BabyLMDiffusionConfig(num_hidden_layers=options.layers, suppress_mask=False))
+    with torch.no_grad():
+        for layer in model.model.layers:  # awake, as after training: a gate of zero would hide a difference
+            layer.modulation.weight.normal_(std=0.02)
+            layer.modulation.bias.normal_(std=0.1)
+    batch = make_batch(options.rows, options.length, options.rate, seed=1)
+    objective = DiffusionObjective(model)
+    config = model.config
+    buckets = distance_buckets(options.length, config.position_bucket_size, config.max_position_embeddings)
+    steps = torch.arange(options.length)
+    index = buckets[steps[:, None] - steps[None, :] + options.length - 1]
+    half = options.dtype == "bfloat16"
+
+    def ours():
+        with torch.autocast("cpu", torch.bfloat16) if half else nullcontext():
+            prepared = objective.prepare(batch)
+            return objective(prepared).total() / objective.count(prepared)
+
+    def reference():
+        with torch.autocast("cpu", torch.bfloat16) if half else nullcontext():
+            return reference_loss(model, batch, index) / batch["attention_mask"].sum()
+
+    model.eval()
+    with torch.no_grad():
+        one, other = (
+            float(ours()) * objective.count(objective.prepare(batch)),
+            float(reference()) * float(batch["attention_mask"].sum()),
+        )
+    print(f"summed loss without dropout: ours {one:.4f}, reference {other:.4f}")
+    if abs(one - other) > (2e-2 if half else 1e-4) * abs(other):
+        raise SystemExit("the two do not compute the same loss")
+    model.train()
+    variants = {"ours": ours, "reference": reference}
+    for step in variants.values():
+        seconds(step, model)  # memory and kernels are prepared
+    times = {name: [] for name in variants}
+    for number in range(options.rounds):
+        for name in sorted(variants, reverse=bool(number % 2)):
+            times[name].append(seconds(variants[name], model))
+    ratios = [slow / fast for slow, fast in zip(times["reference"], times["ours"], strict=True)]
+    tokens = int(batch["attention_mask"].sum())
+    for name, found in times.items():
+        print(f"{name:>9}: {tokens / quartiles(found)[1]:9.1f} tokens/s")
+    low, middle, high = quartiles(ratios)
+    parameters = sum(p.numel() for p in model.parameters())
+    print(f"{parameters / 1e6:.1f} M parameters, {options.rows} x {options.length}, {options.dtype}: ", end="")
+    print(f"{middle:.2f} times the reference [{low:.2f} .. {high:.2f}] in {options.rounds} rounds")
+
+
+if __name__ == "__main__":
+    main()
