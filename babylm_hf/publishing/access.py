@@ -90,7 +90,7 @@ def explain(error: Exception, repo_id: str) -> Exception:
         what = f"answers {status}" if status else "cannot be reached"
         return PublishError(f"the Hub {what}; try again later")
     text = " ".join(str(error).split()) or type(error).__name__
-    return PublishError(f"{type(error).__name__}: {text}")
+    return PublishError(f"{type(error).__name__}{f' ({status})' if status else ''}: {text}")
 
 
 def _refused_token() -> PublishError:

@@ -12,7 +12,8 @@ import threading
 from functools import partial
 
 from ..errors import PublishError
-from .publisher import HubPublisher, Outcome
+from .outcome import Outcome
+from .publisher import HubPublisher
 
 logger = logging.getLogger(__name__)
 
@@ -72,5 +73,5 @@ class BackgroundPublisher:
         if self._waiting:
             self._send_waiting()
         if self.outcome.failed and raising:
-            raise PublishError(self.publisher.complaint(self.outcome))
+            raise PublishError(self.outcome.complaint(self.publisher.repo_id, self.publisher.run_dir))
         return self.outcome

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial as partial_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from .blocks import merge
 from .card import CARD
 from .files import write_whole
 from .ledger import Ledger
+from .outcome import Outcome, short
 from .packages import MAIN, Package, RunFolder
 from .remote import Branch, change, differing, hand_written, read_branch
 from .retry import Retry, is_conflict, is_passing, status_of
@@ -29,21 +29,6 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 _MARK = "babylm_hf run "
-
-
-@dataclass
-class Outcome:
-    """What a publication came to.
-
-    Attributes:
-        sent: branches that got a commit.
-        unchanged: branches that held everything already.
-        failed: branch -> why it is not there.
-    """
-
-    sent: list[str] = field(default_factory=list)
-    unchanged: list[str] = field(default_factory=list)
-    failed: dict[str, Exception] = field(default_factory=dict)
 
 
 class HubPublisher:
@@ -78,6 +63,7 @@ class HubPublisher:
         self.retry = retry or Retry()
         self._root: str | None = None
         self._prepared = False
+        self._committed: set[str] = set()
         self._run: RunFolder | None = None
 
     # ---- before anything is sent
@@ -86,9 +72,15 @@ class HubPublisher:
     def run(self) -> RunFolder:
         """The run on disk."""
         if self._run is None:
-            token = self.api.token if isinstance(self.api.token, str) else None
-            self._run = RunFolder(self.run_dir, (token,))
+            self._run = self._open()
         return self._run
+
+    def _open(self) -> RunFolder:
+        token = self.api.token if isinstance(self.api.token, str) else None
+        return RunFolder(self.run_dir, (token,))
+
+    def _begun(self) -> bool:
+        return self.run_dir.joinpath("record", "run.json").is_file()
 
     def reopen(self) -> None:
         """Read the run again, whose record may have changed since it was looked at."""
@@ -125,8 +117,7 @@ class HubPublisher:
             PublishError: the token may not write to it, or a branch that the run needs belongs to something else.
         """
         self.retry(lambda: access.prepare_repository(self.api, self.repo_id, self.private), f"making {self.repo_id}")
-        begun = self.run_dir.joinpath("record", "run.json").is_file()
-        self.retry(self._refuse_other_runs if begun else self._refuse_full, f"looking into {self.repo_id}")
+        self.retry(self._refuse_other_runs if self._begun() else self._refuse_full, f"looking into {self.repo_id}")
         self._prepared = True
 
     def ensure_prepared(self) -> None:
@@ -140,8 +131,10 @@ class HubPublisher:
         for revision in [*self.run.milestones(), MAIN]:
             if revision in heads and self._known(revision, heads[revision]) is None:
                 branch = read_branch(self.api, self.repo_id, heads[revision])
-                folder = self.run.folder(revision)
-                wanted = [] if not (folder / "config.json").is_file() else self.run.package(revision).files
+                try:
+                    wanted = self.run.package(revision).files
+                except RunFolderError:  # not trained that far yet
+                    wanted = []
                 change(branch, wanted, None, f"{self.repo_id}, branch {revision},")
 
     def _refuse_full(self) -> None:
@@ -187,7 +180,7 @@ class HubPublisher:
         if tag is not None and not outcome.failed:
             self.send_all({tag: partial_of(self.tag, tag)}, outcome)
         if outcome.failed:
-            raise PublishError(self.complaint(outcome))
+            raise PublishError(outcome.complaint(self.repo_id, self.run_dir))
         return outcome
 
     def plan(self, partial: bool = False) -> list[Package]:
@@ -217,19 +210,7 @@ class HubPublisher:
                 if is_passing(error) or status_of(error) in (401, 403):
                     away = explained
                 with contextlib.suppress(OSError):  # the disk may be what is wrong
-                    self.ledger.note("failure", name, error=_short(explained))
-
-    def complaint(self, outcome: Outcome) -> str:
-        """What has not arrived, why, and what to do."""
-        by_reason: dict[str, list[str]] = {}
-        for name, error in outcome.failed.items():
-            by_reason.setdefault(_short(error), []).append(name)
-        reasons = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
-        total = len(outcome.failed) + len(outcome.sent) + len(outcome.unchanged)
-        return (
-            f"{len(outcome.failed)} of {total} parts did not arrive at {self.repo_id} ({reasons}). Nothing is lost: "
-            f"`babylm-hf publish {self.run_dir} --repo-id {self.repo_id}` goes on from here"
-        )
+                    self.ledger.note("failure", name, error=short(explained))
 
     def send(self, package: Package) -> bool:
         """Bring one package to its branch and read it back; True if a commit was needed.
@@ -238,6 +219,7 @@ class HubPublisher:
             PublishError: the branch holds something else, or what arrived is not what was sent.
             huggingface_hub.errors.HfHubHTTPError, httpx errors: the Hub could not be reached or refused.
         """
+        self._committed.discard(package.revision)
         return self.retry(lambda: self._send(package), f"publishing {package.revision} to {self.repo_id}")
 
     def _send(self, package: Package) -> bool:
@@ -257,13 +239,14 @@ class HubPublisher:
         if needed or noted is None or noted["commit"] != head or not _same(files, noted["files"]):
             names = {f.path: {"size": f.size, "sha256": f.sha256, "remote": branch.files[f.path].name} for f in files}
             self.ledger.note("commit", package.revision, commit=head, files=names)
-        return bool(needed)
+        return bool(needed) or package.revision in self._committed
 
     def _commit(self, package: Package, add: list[PublishedFile], delete: list[str], parent: str) -> str:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
         operations: list[Any] = [CommitOperationAdd(path_in_repo=f.path, path_or_fileobj=f.source) for f in add]
         operations += [CommitOperationDelete(path_in_repo=path) for path in delete]
+        self._committed.add(package.revision)  # it may have been made although no answer comes
         made = self.api.create_commit(
             self.repo_id,
             operations,
@@ -348,10 +331,3 @@ class HubPublisher:
 def _same(files: list[PublishedFile], noted: dict[str, dict[str, Any]]) -> bool:
     """Whether files are those of an entry of the ledger."""
     return {f.path: f.sha256 for f in files} == {path: entry["sha256"] for path, entry in noted.items()}
-
-
-def _short(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    status = status_of(error)
-    prefix = f"{status}: " if status is not None and str(status) not in text else ""
-    return prefix + (text if len(text) <= 300 else text[:297] + "...")

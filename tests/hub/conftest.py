@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hub.double import HubDouble
 from huggingface_hub import HfApi, constants
 from huggingface_hub.utils import disable_progress_bars
 
+from babylm_hf.publishing.figures import drawings
 from babylm_hf.publishing.retry import Retry
 
 
@@ -46,3 +49,13 @@ def retry():
     made = Retry(sleep=waited.append)
     made.waited = waited
     return made
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Drawing takes a second each time: the files that a fixture has once drawn stay as they are."""
+
+    def quick(curves):
+        return [dataclasses.replace(drawing, draw=lambda: b"\x89PNG\r\n") for drawing in drawings(curves)]
+
+    monkeypatch.setattr("babylm_hf.publishing.card.drawings", quick)
