@@ -17,6 +17,8 @@ from .record import Event, RunRecord
 
 # A phenomenon is said to be at chance when its accuracy is this close to that of a guess.
 _NEAR_CHANCE = 0.05
+# Architectures whose code travels with the weights: transformers asks to be told to trust it.
+_OWN_CODE = ("babylm-diffusion", "nhot-deberta-v2")
 
 
 def facts_of(record: RunRecord, milestone: str | None = None) -> dict[str, Any]:
@@ -50,6 +52,7 @@ def facts_of(record: RunRecord, milestone: str | None = None) -> dict[str, Any]:
         "model": {
             "architecture": model.get("architecture"),
             "class": model.get("class"),
+            "own_code": model.get("architecture") in _OWN_CODE,
             "num_parameters": model.get("num_parameters"),
             "config": public_options(model.get("config") or {}),
         },

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from synthetic_record import MANIFEST
 from tiny import SHARED_DATA, tiny_lines, tiny_tokenizer
 from transformers import (
     AutoConfig,
@@ -33,6 +34,7 @@ from babylm_hf.models.nhot import (
     substring_table,
 )
 from babylm_hf.models.remote_code import trusts
+from babylm_hf.publishing import ModelCardRenderer, RunRecord
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48, "dropout": 0.0}
 
@@ -297,6 +299,14 @@ def test_options_of_a_recipe_reach_the_configuration():
     assert isinstance(model.get_input_embeddings(), NHotEmbedding)
     assert (model.config.nhot_scaling, model.config.nhot_self, model.config.nhot_gate) == ("mean", False, 0.0)
     assert model.get_input_embeddings().gate.item() == 0.0
+
+
+def test_the_card_says_how_to_load_it(tmp_path):
+    manifest = {**MANIFEST, "model": {**MANIFEST["model"], "architecture": "nhot-deberta-v2"}}
+    card = ModelCardRenderer(RunRecord.create(tmp_path, manifest)).render()
+    assert 'pipeline("fill-mask", model=name, trust_remote_code=True)' in card
+    assert "AutoModelForMaskedLM.from_pretrained(name, trust_remote_code=True)\n```" in card
+    assert 'revision="chck_1M", trust_remote_code=True' in card
 
 
 def test_the_table_is_saved_once_and_small(tmp_path):
