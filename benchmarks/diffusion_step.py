@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 
 from babylm_hf.models.diffusion import BabyLMDiffusionConfig, BabyLMDiffusionForMaskedLM
-from babylm_hf.models.diffusion.modeling_babylm_diffusion import distance_buckets
+from babylm_hf.models.diffusion.layers_babylm_diffusion import distance_buckets
 from babylm_hf.objectives import DiffusionObjective
 
 

@@ -56,7 +56,7 @@ def test_a_run_leaves_a_model_that_is_complete(tmp_path, few_pairs, name):
     assert trainer.objective.name == "diffusion"
     for folder in (output, output / "chck_2K", output / "chck_4K"):
         found = {path.name for path in folder.iterdir()}
-        code = {f"{part}_babylm_diffusion.py" for part in ("configuration", "modeling", "generation", "sampling")}
+        code = {f"{part}_babylm_diffusion.py" for part in ("configuration", "modeling", "layers", "generation")}
         assert {"README.md", "config.json", "model.safetensors", "tokenizer.json", *code} <= found
         card = (folder / "README.md").read_text()
         assert "trust_remote_code=True" in card

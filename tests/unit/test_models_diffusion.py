@@ -16,7 +16,7 @@ from babylm_hf.models.diffusion import (
     BabyLMDiffusionForMaskedLM,
     BabyLMDiffusionForSequenceClassification,
 )
-from babylm_hf.models.diffusion.modeling_babylm_diffusion import IMPOSSIBLE, distance_buckets
+from babylm_hf.models.diffusion.layers_babylm_diffusion import IMPOSSIBLE, distance_buckets
 
 MASK, PAD = 4, 3
 
