@@ -68,7 +68,8 @@ def finetune_and_report(options: argparse.Namespace) -> None:
         print(f"warning: {warning}", file=sys.stderr)
     if run.failures:
         failed = "; ".join(f"{label}: {reason}" for label, reason in run.failures.items())
-        raise BabyLMError(f"{len(run.failures)} of the tasks failed, the others are above. {failed}")
+        others = "the others are above" if run.results else "there are no results"
+        raise BabyLMError(f"{len(run.failures)} failed, {others}. {failed}")
 
 
 def _report(run: Any, selection: str) -> str:

@@ -39,6 +39,11 @@ _HOMES = {
     "nelbo": "likelihood",
     "pseudo_log_likelihood": "likelihood",
     "rows_of_texts": "text_rows",
+    "ScoreRow": "score_rows",
+    "render_table": "report",
+    "phenomenon_figure": "report",
+    "words_figure": "report",
+    "finetune_model": "finetuning.runs",
 }
 __all__ = sorted(_HOMES)
 

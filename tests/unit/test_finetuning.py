@@ -247,6 +247,21 @@ def test_what_can_be_learned_is_learned(models, kind, tmp_path):
     assert trained.epochs[-1]["loss"] < 0.5 * trained.epochs[0]["loss"]
 
 
+@pytest.mark.parametrize("preset", ["nhot-deberta-tiny", "diffusion-tiny"])
+def test_our_own_models_are_fine_tuned_from_their_folders(preset, tmp_path):
+    from babylm_hf.models import build_model
+
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
+    torch.manual_seed(0)
+    build_model(preset, tiny_tokenizer(), **sizes).save_pretrained(tmp_path / preset)
+    tiny_tokenizer().save_pretrained(tmp_path / preset)
+    data = load_task(TASKS["rte"], write_task(tmp_path, "rte", train=64))
+    seed_everything(0)
+    model, tokenizer = load_classifier(tmp_path / preset, 2, trust_remote_code=True)
+    trained = train_classifier(model, tokenizer, data, Settings(learning_rate=2e-3, epochs=4, batch_size=16))
+    assert trained.epochs[-1]["loss"] < trained.epochs[0]["loss"]
+
+
 def test_a_held_out_epoch_does_not_depend_on_the_scored_labels(models, tmp_path):
     folder = write_task(tmp_path, "rte", train=120, valid=30)
 

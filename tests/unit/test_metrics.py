@@ -10,12 +10,14 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 from babylm_hf.errors import OptionError
 from babylm_hf.evaluation.finetuning import TASKS, classification_scores
 from babylm_hf.evaluation.minimal_pairs import MinimalPair, PairResults
+from babylm_hf.evaluation.tasks.reading import BASELINE, SPILLOVER, explained
 from babylm_hf.metrics import METRICS, export_space, metric_path, push_space
 
 
@@ -111,6 +113,10 @@ def test_reading_times_against_normal_equations(load):
     columns = [frequency, length, position, earlier, before]
     assert spill["delta_r2"] == pytest.approx(squared_partial_correlation(columns, slice(7, None)))
     assert spill["rows"] == 73
+    table = pd.DataFrame({"Subtlex_log10": frequency, "length": length, "context_length": position, "pred": surprisal})
+    table = table.assign(prev_length=earlier, prev_pred=before, time=time)
+    assert spill["delta_r2"] == pytest.approx(explained(table, "time", SPILLOVER))
+    assert found["delta_r2"] == pytest.approx(explained(table, "time", BASELINE))
     with pytest.raises(ValueError, match="given together"):
         metric.compute(surprisals=surprisal, times=time, **base, previous_lengths=earlier)
     with pytest.raises(ValueError, match="8 complete rows are too few"):
