@@ -176,8 +176,9 @@ def main() -> None:
     pairs = toy_items(options.pairs)
     if options.data:
         listed = load_pairs(options.data)
-        step = max(1, len(listed) // options.pairs)
-        pairs = [(pair.good, pair.bad) for pair in listed[::step]][: options.pairs]
+        blocks = max(1, options.pairs // BATCH)  # neighbours, as in a run over everything, from all over the set
+        firsts = [number * len(listed) // blocks for number in range(blocks)]
+        pairs = [(pair.good, pair.bad) for start in firsts for pair in listed[start : start + options.pairs // blocks]]
     told = stories(options.stories)
     text = [*(s for pair in pairs for s in pair), *(prefix + o for prefix, listed in told for o in listed)]
     tokenizer = train_tokenizer(iter([text]), "bpe", 4000)

@@ -12,7 +12,7 @@ import torch
 from ..errors import BabyLMError, OptionError
 from .folders import data_root, tasks_in
 from .minimal_pairs import backend_of
-from .models import CheckpointLoader, check_revision
+from .models import CheckpointLoader, backend_of_config, check_revision
 from .scoring_plan import Backend
 from .suite import ModelResults, TaskSuite
 from .tasks.base import State, Ties
@@ -105,7 +105,7 @@ def iter_evaluations(
         )
         if its_tokenizer is None:
             raise OptionError("A model that is given as an object needs its tokenizer.")
-        chosen = backend_of(loaded) if backend == "auto" else backend
+        chosen = _backend(loaded) if backend == "auto" else backend
         if floor:
             floor = False
             random = untrained(loaded)
@@ -113,6 +113,14 @@ def iter_evaluations(
         yield suite.run(
             loaded, its_tokenizer, chosen, name=label, revision=revision, progress=_bar(progress, revision or "main")
         )
+
+
+def _backend(model: Any) -> Backend:
+    """By the class of the model, or else by the classes that its configuration names."""
+    try:
+        return backend_of(model)
+    except OptionError:
+        return backend_of_config(getattr(model, "config", None), type(model).__name__)
 
 
 def _bar(progress: bool, label: str) -> str | None:

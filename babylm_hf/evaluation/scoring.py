@@ -27,8 +27,10 @@ from .scoring_plan import AnyRequest, Backend, Bucket, Request, ScoringPlan
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# Logits held at a time, 256 MB in float32: a large vocabulary shortens the batches before it fills the memory.
+# Logits held at a time, 256 MB in float32: a large vocabulary shortens the batches before it fills the memory. On a CPU
+# 24 MB: glibc gives back to the system whatever is larger than 32 MB, and new pages for every batch cost more than rows.
 _MAX_LOGITS = 1 << 26
+_MAX_LOGITS_CPU = 6 << 20
 _TRIED_ROWS = 8  # rows on which prefix trees are compared with plain rows before they are trusted
 _WORTH_A_TREE = 0.9  # share of the plain tokens above which a tree saves too little
 
@@ -149,6 +151,7 @@ class _Engine:
         self.device, self.dtype = parameter.device, parameter.dtype
         self.mask_id, self.vocabulary = plan.mask_id, plan.vocabulary
         self.batch_tokens = batch_tokens
+        self.max_logits = min(_MAX_LOGITS, _MAX_LOGITS_CPU) if self.device.type == "cpu" else _MAX_LOGITS
         self.advance = advance
 
     # ------------------------------------------------------------------ rows of one length
@@ -174,7 +177,7 @@ class _Engine:
 
     def _batches(self, rows: int, length: int, logits_per_row: int) -> Iterator[tuple[int, int]]:
         per_row = logits_per_row if self.selector.head is not None else length
-        size = max(1, min(self.batch_tokens // length, _MAX_LOGITS // (per_row * self.vocabulary)))
+        size = max(1, min(self.batch_tokens // length, self.max_logits // (per_row * self.vocabulary)))
         for start in range(0, rows, size):
             yield start, min(start + size, rows)
 
@@ -220,7 +223,7 @@ class _Engine:
             longest = len(packs[start])
             most = max(sum(map(len, pack.nodes)) for pack in packs[start : start + 64])
             per_row = min(most, longest) if self.selector.head is not None else longest
-            size = max(1, min(self.batch_tokens // longest, _MAX_LOGITS // (per_row * self.vocabulary)))
+            size = max(1, min(self.batch_tokens // longest, self.max_logits // (per_row * self.vocabulary)))
             self._run_packs(packs[start : start + size], longest, values)
             start += size
 
