@@ -274,8 +274,16 @@ def show_masking(options: Options, trainer: BabyLMTrainer, tokenizer: Any) -> No
                 "bands": frequency_bands(counts, tokenizer.all_special_ids),
                 "classes": word_classes(tokenizer),
             }
+            callback.token_counts = ordinary_counts(counts, tokenizer)
             if options.masking.log_mlm_probs:
                 callback.weights_folder = Path(args.output_dir) / "record" / "mask_weights"
+
+
+def ordinary_counts(counts: Any, tokenizer: Any) -> Any:
+    """The counts of a corpus without special tokens, which are never targets."""
+    ordinary = counts.copy()
+    ordinary[list(tokenizer.all_special_ids)] = 0
+    return ordinary
 
 
 def step_tokens(plan: RunPlan) -> int:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ..errors import OptionError, ResumeError
 from .policies import IndependentPolicy, Positions, Probabilities, per_row, water_fill
-from .rows import Flags, Ids, RateValue
+from .rows import Flags, Floats, Ids, RateValue
 
 Totals = Mapping[str, npt.NDArray[Any]]
 
@@ -240,6 +240,10 @@ class AdaptivePolicy(IndependentPolicy):
     def token_weights(self) -> npt.NDArray[np.float32]:
         """The mask weights, float32 `[V]`."""
         return self.weights.copy()
+
+    def shares_by_weight(self) -> list[tuple[float, Floats | None]]:
+        """One part: all targets by the weights."""
+        return [(1.0, self.weights.astype(np.float64))]
 
     def summary(self, size: int = 10) -> dict[str, Any]:
         """Spread of the weights, the ids with the `size` highest and lowest, and the weights of special ids."""

@@ -62,9 +62,13 @@ class BudgetPolicy(Policy):
         left = budgets
         prior = None if self.prior is None else tickets(self.prior / self.prior.max())[rows.input_ids]
         keys = rows.keys("selection")
+        origins = np.zeros(rows.input_ids.shape, np.int8)
+        names = ["uniform"]
         for stage in self.stages(rows, budgets):
             picked = self._drawn(keys ^ np.uint64(stream_id(stage.source)), rows, stage, free, prior)
             free ^= picked
+            np.copyto(origins, len(names), where=picked)
+            names.append(stage.source)
             number = row_sums(picked)
             left = left - number
             self._count(stage.source, int(number.sum()))
@@ -72,6 +76,7 @@ class BudgetPolicy(Policy):
         picked = choose_evenly(keys, left, free) if prior is None else choose_weighted(keys, left, prior, free)
         self._count("uniform", int(np.count_nonzero(picked)))
         free ^= picked
+        self.origins, self.source_names = origins, names
         return rows.eligible ^ free
 
     def _drawn(self, keys: Keys, rows: MaskRows, stage: Stage, free: Flags, prior: Ids | None) -> Flags:

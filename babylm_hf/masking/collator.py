@@ -199,8 +199,10 @@ class MaskingCollator(RowCollator):
         return self._masked(batch, rows, UniformPolicy(self.reference).select(rows, rate), plain)
 
     def training_batch(self, batch: Mapping[str, Any], *, pass_index: int, step: int) -> dict[str, torch.Tensor]:
-        """As `mask`."""
-        return self.mask(batch, pass_index=pass_index, step=step)
+        """As `mask`; with `target_sources` int8 `[n, L]` where the policy has parts (`Policy.origins`)."""
+        masked = self.mask(batch, pass_index=pass_index, step=step)
+        origins = self.policy.origins
+        return masked if origins is None else masked | {"target_sources": torch.from_numpy(origins)}
 
     def evaluation_batch(self, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         """As `mask_for_evaluation`, at its usual rate."""

@@ -98,6 +98,27 @@ def _class_of(word: str, tagger: Tagger | None) -> str:
     return "function word" if word.lower() in FUNCTION_WORDS else "other word"
 
 
+def target_divergence(counts: npt.ArrayLike, parts: Sequence[tuple[float, npt.ArrayLike | None]]) -> float:
+    """How far a policy's choice of targets is from an even one: Kullback-Leibler divergence in nats.
+
+    Of the distribution over ids of the targets that the policy is expected to choose in the corpus, from that of the
+    corpus itself. Rows and exhausted parts of a budget are left out of account.
+
+    Args:
+        counts: occurrences of each id in the corpus, `[V]`.
+        parts: share of the budget and weight of each id in it, `[V]`; None for equal weights, to which a part without
+            any weight falls back.
+    """
+    corpus = np.asarray(counts, np.float64)
+    corpus = corpus / corpus.sum()
+    chosen = np.zeros(corpus.shape)
+    for share, weights in parts:
+        part = corpus if weights is None else corpus * np.asarray(weights, np.float64)
+        chosen += share * (part / part.sum() if part.sum() > 0 else corpus)
+    held = chosen > 0
+    return float(np.sum(chosen[held] * np.log(chosen[held] / corpus[held])))
+
+
 def group_means(weights: npt.ArrayLike, groups: Mapping[str, Flags]) -> dict[str, float]:
     """Mean weight of every group as a multiple of the mean over all that are in one; empty if that mean is 0."""
     values = np.asarray(weights, np.float64)

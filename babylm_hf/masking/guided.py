@@ -206,6 +206,11 @@ class AccuracyMorphPolicy(FeaturePolicy):
         yield Stage("token", tokens, self.token_lottery(rows))
         yield Stage("trigram", grams, Lottery(self.gram_tickets, rows.input_ids, self.bound))
 
+    def shares_by_weight(self) -> list[tuple[float, Floats | None]] | None:
+        """The even part, the tokens' and the trigrams'."""
+        even, first, second = self.shares
+        return [(even, None), (first, self.token_scores), (second, self.gram_scores)]
+
     def token_lottery(self, rows: MaskRows) -> Lottery:
         """What the token stage draws by."""
         return Lottery(self.token_tickets, rows.input_ids, self.bound)

@@ -111,6 +111,11 @@ class CmsMorphPolicy(FeaturePolicy):
         mean = np.divide(total, self.features.gram_counts, out=np.zeros_like(total), where=total > 0)
         self.set_scores(tokens, np.minimum(mean, LOG_CAP))
 
+    def shares_by_weight(self) -> list[tuple[float, Floats | None]]:
+        """The even part, the tokens' and the trigrams'."""
+        even, first, second = self.shares
+        return [(even, None), (first, self.token_scores), (second, self.gram_scores)]
+
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """The counts."""
         counts = {f"hard.{name}": values for name, values in self.hard.state().items()}
@@ -178,6 +183,10 @@ class EntityAccuracyMorphPolicy(AccuracyMorphPolicy):
             scale = (1 - even) / (token + gram) if token + gram else 0.0
             token, gram = token * scale, gram * scale
         return np.rint(budgets * token).astype(np.int64), np.rint(budgets * gram).astype(np.int64)
+
+    def shares_by_weight(self) -> None:
+        """None: the bonus of a repeated word is a matter of its row."""
+        return None
 
     def describe(self) -> dict[str, Any]:
         """Name and parameters."""

@@ -7,7 +7,7 @@ the number of targets varies; those of `babylm_hf.masking.budget` choose an exac
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -44,6 +44,12 @@ class Policy(ABC):
 
     prior: Floats | None = None
     """A weight for every token id, float64 `[V]`, by which its chances are multiplied; the collator sets it."""
+
+    origins: npt.NDArray[np.int8] | None = None
+    """Which part of the budget chose each target of the last selection, `[n, L]`, for a policy that has parts."""
+
+    source_names: Sequence[str] = ()
+    """The names of those parts, in the order of their numbers."""
 
     clipped = 0
     """Positions, since last set to 0, whose probability would have been more than 1."""
@@ -91,6 +97,13 @@ class Policy(ABC):
 
     def load_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:  # noqa: B027 (most policies have no state)
         """Takes what `state` gave."""
+
+    def shares_by_weight(self) -> list[tuple[float, Floats | None]] | None:
+        """The parts of the budget and the weight of each token id in them, `[V]` or None for equal ones.
+
+        None where the weights are not a matter of the id alone.
+        """
+        return None
 
     def token_weights(self) -> npt.NDArray[np.float32] | None:
         """The weight of every token id as it is now, float32 `[V]`, for logs; None where the policy learns none."""

@@ -19,7 +19,7 @@ from ..models.heads import PositionSelector
 
 IGNORED = -100
 # A stock model is not told the mask rate of its rows.
-_NOT_FOR_THE_MODEL = ("labels", "loss_weights", "maskable", "mask_rate")
+_NOT_FOR_THE_MODEL = ("labels", "loss_weights", "maskable", "mask_rate", "target_sources")
 
 
 @dataclass
@@ -59,6 +59,8 @@ def to_targets(batch: dict[str, Any]) -> dict[str, Any]:
     index = torch.nonzero(labels != IGNORED).squeeze(-1)
     rest = {name: value for name, value in batch.items() if name not in _NOT_FOR_THE_MODEL}
     made = {**rest, "target_index": index, "target_ids": labels[index]}
+    if "target_sources" in batch:  # which part of a mask budget chose each, for the logs
+        made["target_sources"] = batch["target_sources"].reshape(-1)[index]
     if "loss_weights" in batch:
         made |= {"target_weights": batch["loss_weights"].reshape(-1)[index], "count": int(batch["maskable"].sum())}
     return made
@@ -101,6 +103,7 @@ class MaskedObjective:
         index, target_ids = inputs.pop("target_index"), inputs.pop("target_ids")
         weights = inputs.pop("target_weights", None)
         inputs.pop("count", None)
+        inputs.pop("target_sources", None)
         count = len(target_ids)
         filled = F.pad(index, (0, rounded(count) - count))  # position 0 again: computed, and left out of the loss
         logits = self.selector.logits(inputs, filled, forward)[:count]

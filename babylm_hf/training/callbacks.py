@@ -16,7 +16,7 @@ import numpy as np
 from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..masking.groups import group_means
+from ..masking.groups import group_means, target_divergence
 from . import checkpoints
 
 if TYPE_CHECKING:
@@ -53,13 +53,19 @@ class FeedbackCallback(BabyLMCallback):
 
     Args:
         weights_folder: where the mask weight of every token is saved at each update, `step-00000200.npy` float16 `[V]`.
+        token_counts: occurrences of each id in the corpus, `[V]`; with them each update tells how far the choice of
+            targets is from an even one.
         groups: name, such as "bands", -> group -> its ids, bool `[V]`; every update tells the mean weight of each.
     """
 
     def __init__(
-        self, weights_folder: Path | None = None, groups: Mapping[str, Mapping[str, np.ndarray]] | None = None
+        self,
+        weights_folder: Path | None = None,
+        groups: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+        token_counts: np.ndarray | None = None,
     ) -> None:
         self.weights_folder = weights_folder
+        self.token_counts = token_counts
         self.groups = groups or {}
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -67,12 +73,25 @@ class FeedbackCallback(BabyLMCallback):
         if self.trainer.update_policy() and self.trainer.policy is not None:
             facts = self._named(self.trainer.policy.summary())
             weights = self.trainer.policy.token_weights()
+            facts |= self._choice()
             if weights is not None:
                 facts |= {name: group_means(weights, groups) for name, groups in self.groups.items()}
                 if self.weights_folder is not None and state.is_world_process_zero:
                     self.weights_folder.mkdir(parents=True, exist_ok=True)
                     np.save(self.weights_folder / f"step-{state.global_step:08d}.npy", weights.astype(np.float16))
             self.trainer.notify("policy", **facts)
+
+    def _choice(self) -> dict[str, Any]:
+        """Accuracy by part of the budget, and the divergence of the targets from an even choice."""
+        policy = self.trainer.policy
+        assert policy is not None, "only a policy that learns has updates"
+        facts: dict[str, Any] = {}
+        if policy.source_names:
+            facts["accuracy_by_source"] = self.trainer.source_accuracy.drain(policy.source_names)
+        parts = policy.shares_by_weight()
+        if self.token_counts is not None and parts is not None:
+            facts["divergence"] = target_divergence(self.token_counts, parts)
+        return facts
 
     def _named(self, summary: dict[str, Any]) -> dict[str, Any]:
         """The summary with each `[id, weight]` as `[id, weight, piece]`, so that a card can name the pieces."""

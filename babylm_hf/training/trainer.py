@@ -23,25 +23,24 @@ from transformers import PreTrainedModel
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ..errors import OptionError
-from ..evaluation.held_out import held_out_loss
-from ..evaluation.held_out_likelihood import held_out_nelbo
 from ..masking import MaskingCollator, RowCollator
 from ..masking.padding import TRAINING_ID
 from ..masking.random import row_keys
+from ..masking.sources import SourceAccuracy
 from ..objectives import CausalObjective, objective_for
 from ..plan import RunPlan
 from .arguments import BabyLMTrainingArguments
 from .callbacks import BabyLMCallback, WordsProgressCallback, default_callbacks
 from .learning_rate import cosine_with_cooldown
 from .loader import planned_loader
+from .measuring import MeasuringTrainer
 from .optimizers import Lamb, parameter_groups
 from .planning import plan_from_arguments, warn_of_endless_warmup
 from .publishing import PublishCallback
 from .rows import as_rows
-from .watched import WatchedTrainer
 
 
-class BabyLMTrainer(WatchedTrainer):
+class BabyLMTrainer(MeasuringTrainer):
     """A `transformers.Trainer` whose run is a plan and whose loss is its own.
 
     Args:
@@ -120,6 +119,7 @@ class BabyLMTrainer(WatchedTrainer):
             self._attach(callback)
         self.policy = data_collator.policy
         self.statistics = data_collator.new_statistics(self.args.device)
+        self.source_accuracy = SourceAccuracy(self.args.device)
         self._micro_batch = 0
         self._milestone: str | None = None
         self._reset_window()
@@ -255,12 +255,10 @@ class BabyLMTrainer(WatchedTrainer):
         assert self.statistics is not None
         with torch.no_grad():
             shown = inputs["input_ids"].reshape(-1)[inputs["target_index"]]
-            self.statistics.observe(
-                result.target_ids,
-                result.correct(),
-                result.losses.detach(),
-                shown == self.data_collator.vocabulary.mask_id,
-            )
+            is_mask, correct = shown == self.data_collator.vocabulary.mask_id, result.correct()
+            self.statistics.observe(result.target_ids, correct, result.losses.detach(), is_mask)
+            if "target_sources" in inputs:
+                self.source_accuracy.observe(inputs["target_sources"], correct)
 
     def update_policy(self) -> bool:
         """Teach the policy what the last window showed, if one has ended; called after each optimizer step."""
@@ -295,7 +293,7 @@ class BabyLMTrainer(WatchedTrainer):
             )
         return super().create_scheduler(num_training_steps, optimizer)
 
-    # ------------------------------------------------------------------ logs and evaluation
+    # ------------------------------------------------------------------ logs
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As the stock method, with words, pass and realised mask rate; the loss is weighted by targets."""
@@ -330,68 +328,3 @@ class BabyLMTrainer(WatchedTrainer):
             targets, maskable, clipped = masked
             facts |= {"mask_rate_realised": targets / max(maskable, 1.0), "mask_clipped": clipped / max(targets, 1.0)}
         return facts
-
-    def evaluate(
-        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
-    ) -> dict[str, float]:
-        """Loss on held-out text: fixed masks, one row length, weighted by targets; equal at any world size."""
-        source = eval_dataset if eval_dataset is not None else self.eval_dataset
-        if isinstance(source, dict):
-            parts = [self.evaluate(data, ignore_keys, f"{metric_key_prefix}_{name}") for name, data in source.items()]
-            return {name: value for part in parts for name, value in part.items()}
-        if source is None:
-            raise OptionError("there is no held-out text to evaluate on; give eval_dataset (--validation_file)")
-        rows = as_rows(source, self.data_collator.pad_id)
-        model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
-        with self.exported_weights():
-            metrics = held_out_loss(
-                model,
-                rows,
-                self.data_collator,
-                seq_length=self.eval_length(rows),
-                objective=self.objective,
-                max_tokens=self.args.max_eval_tokens,
-                batch_tokens=self.args.eval_batch_tokens,
-                accelerator=self.accelerator,
-            )
-            metrics |= self.objective_metrics(model, rows)
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
-        self.log(dict(metrics))
-        self.notify("evaluation", task="held_out", metrics=metrics, milestone=self._milestone)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
-
-    def objective_metrics(self, model: nn.Module, rows: Any) -> dict[str, float]:
-        """What the run's objective measures on held-out text beside its loss: for a diffusion model its likelihood."""
-        args, collator = self.args, self.data_collator
-        if self.objective.name != "diffusion" or args.nelbo_tokens <= 0 or not isinstance(collator, MaskingCollator):
-            return {}
-        limits = {"max_tokens": args.nelbo_tokens, "batch_tokens": args.eval_batch_tokens}
-        return held_out_nelbo(model, rows, collator.vocabulary, seq_length=self.eval_length(rows), **limits)
-
-    def evaluate_milestone(self, name: str | None) -> None:
-        """Measure the model as it is now, on held-out text and the tasks given, for the record and its curve."""
-        self._milestone = name
-        wanted = dict(vars(self.control))  # logging and evaluating clear what the step itself still has to do
-        if self.eval_dataset is not None:
-            self.evaluate()
-        model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
-        for task, measure in self.milestone_tasks.items():
-            if self.is_world_process_zero():
-                with self.exported_weights():
-                    metrics = dict(measure(model, self.processing_class, name))
-                about = metrics.pop("about", {})  # facts of the event itself, such as its data set
-                self.notify("evaluation", task=task, metrics=metrics, milestone=name, **about)
-        self.accelerator.wait_for_everyone()
-        vars(self.control).update(wanted)
-        self._milestone = None
-
-    def eval_length(self, rows: Any) -> int:
-        """Row length of held-out evaluation: as asked, or the longest in training; it never changes in a run."""
-        if self.args.eval_seq_len is not None:
-            return self.args.eval_seq_len
-        if hasattr(rows, "max_length"):
-            return rows.max_length
-        if self._plan is None:
-            raise OptionError("--eval_seq_len is needed to evaluate without a plan")
-        return max(stage.seq_length for stage in self.plan.stages)
