@@ -276,12 +276,51 @@ def synthetic_record(folder: Path, **changes: Any) -> Any:
     return record
 
 
+def causal_record(folder: Path) -> Any:
+    """The record of a causal run: a loss curve, one milestone, no word of masks."""
+    from babylm_hf.publishing import RunRecord
+
+    method = {
+        "name": "llama_26m",
+        "title": "LLaMA baseline A: 26 million parameters on 2 MB of text",
+        "parameters": {"objective": "next token", "separate_documents": False, "packing": "packed"},
+        "paper": None,
+    }
+    changes = {
+        "name": "toy_llama",
+        "recipe": "llama_26m",
+        "family": "causal",
+        "method": method,
+        "held_out": {name: value for name, value in MANIFEST["held_out"].items() if name != "mask_rate"},
+        "model": {
+            "architecture": "llama",
+            "class": "LlamaForCausalLM",
+            "num_parameters": 26_448_768,
+            "config": {"hidden_size": 384, "tie_word_embeddings": False},
+        },
+        "command": "accelerate launch recipes/llama_26m.py --train_file a.txt b.txt --validation_file v.txt",
+    }
+    record = RunRecord.create(folder, {**MANIFEST, **changes})
+    measure(record, 0, None)
+    for step in range(10, TOTAL_STEPS + 1, 10):
+        words = step * TOTAL_WORDS // TOTAL_STEPS
+        if step == MILESTONES["chck_1M"]:
+            measure(record, step, "chck_1M")
+            record.append("milestone", step=step, words=words, name="chck_1M", folder="chck_1M", target_words=words)
+        shown = {"loss": 7.6 - 4.2 * step / TOTAL_STEPS, "learning_rate": 3e-4, "grad_norm": 1.0}
+        record.append("log", step=step, words=words, seconds=6.0 * step, **shown)
+    record.append("end", step=TOTAL_STEPS, words=TOTAL_WORDS, seconds=725.0, reason="the plan is done", flops=1.25e15)
+    measure(record, TOTAL_STEPS, None)
+    return record
+
+
 def golden_cards(folder: Path) -> dict[str, str]:
     """File name -> text of the cards that are compared word for word."""
     from babylm_hf.publishing import ModelCardRenderer
 
     renderer = ModelCardRenderer(synthetic_record(folder / "record"))
     cards = {"card_masked.md": renderer.render(), "card_masked_milestone.md": renderer.render("chck_1M")}
+    cards["card_causal.md"] = ModelCardRenderer(causal_record(folder / "causal")).render()
     diffusion = synthetic_record(folder / "diffusion", **DIFFUSION)
     bound = {"eval_loss": 3.5, "eval_accuracy": 0.5, "eval_nelbo": 3.25, "eval_nelbo_error": 0.02}
     end = {"step": TOTAL_STEPS, "words": TOTAL_WORDS, "milestone": None}

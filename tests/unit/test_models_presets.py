@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from tokenizers import Tokenizer, models
 from transformers import (
     AutoModelForCausalLM,
@@ -52,6 +54,50 @@ TINY = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num
 def test_published_parameter_counts(preset: str, vocabulary: int, sizes: dict[str, int], parameters: int) -> None:
     model = build_model(preset, tokenizer_of(vocabulary), **sizes)
     assert sum(p.numel() for p in model.parameters()) == parameters
+
+
+@pytest.mark.parametrize(
+    ("preset", "vocabulary", "tied", "parameters"),
+    [
+        ("llama-26m", 16_000, False, 26_448_768),
+        ("llama-66m", 32_000, False, 66_331_136),
+        ("llama-26m", 16_000, True, 20_304_768),
+        ("llama-66m", 32_000, True, 49_947_136),
+    ],
+)
+def test_parameter_counts_of_the_llama_baselines(preset: str, vocabulary: int, tied: bool, parameters: int) -> None:
+    with torch.device("meta"):
+        config = build_config(preset, tokenizer_of(vocabulary), tie_word_embeddings=tied)
+        model = AutoModelForCausalLM.from_config(config)
+    assert sum(p.numel() for p in model.parameters()) == parameters
+    published = build_config(preset, tokenizer_of(vocabulary))
+    assert (published.tie_word_embeddings, published.max_position_embeddings) == (False, 512)
+    assert published.num_attention_heads == published.num_key_value_heads
+    assert (published.head_dim, published.rms_norm_eps, published.attention_bias) == (64, 1e-6, False)
+
+
+def test_another_width_of_llama_derives_its_heads_and_both_rotary_settings_are_saved(tmp_path: Path) -> None:
+    config = build_config("llama-26m", tokenizer_of(30), hidden_size=128)
+    assert (config.num_attention_heads, config.num_key_value_heads, config.head_dim) == (2, 2, 64)
+    config = build_config("llama-26m", tokenizer_of(30), num_attention_heads=3)
+    assert (config.num_key_value_heads, config.head_dim) == (3, 128)
+    config.save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    # transformers 4 reads the first and 5 the second
+    assert saved["rope_theta"] == saved["rope_parameters"]["rope_theta"] == 10_000.0
+    other = build_config("llama-26m", tokenizer_of(30), rope_parameters={"rope_type": "default", "rope_theta": 5e5})
+    assert other.to_dict()["rope_theta"] == 5e5
+
+
+@pytest.mark.parametrize(("preset", "vocabulary"), [("llama-26m", 16_000), ("llama-66m", 32_000)])
+@pytest.mark.slow
+def test_an_untrained_llama_loses_what_a_guess_does(preset: str, vocabulary: int) -> None:
+    torch.manual_seed(0)
+    model = build_model(preset, tokenizer_of(vocabulary), objective="causal").eval()
+    ids = torch.randint(5, vocabulary, (2, 512))
+    with torch.no_grad():
+        loss = float(model(input_ids=ids, labels=ids).loss)
+    assert math.log(vocabulary) <= loss < math.log(vocabulary) + 0.2
 
 
 def test_deberta_follows_the_paper() -> None:
