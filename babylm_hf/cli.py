@@ -25,6 +25,7 @@ COMMANDS = (
     "likelihood",
     "card",
     "publish",
+    "sweep",
 )
 """The files of `babylm_hf.commands`, in the order of `--help`."""
 
@@ -33,7 +34,10 @@ def main(argv: list[str] | None = None) -> None:
     """Run one command; a mistake of the user's ends with one sentence and exit status 2."""
     share_the_machine()
     try:
-        options = build_parser().parse_args(argv)
+        parser = build_parser()
+        options, options.rest = parser.parse_known_args(argv)
+        if options.rest and not getattr(options, "takes_rest", False):
+            parser.error(f"unrecognized arguments: {' '.join(options.rest)}")
         options.action(options)
     except BabyLMError as error:
         print(f"error: {error}", file=sys.stderr)

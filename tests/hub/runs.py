@@ -25,12 +25,17 @@ CLEAN: dict[str, Any] = {
 """What of the synthetic record may be published; the rest of it holds a token and home directories on purpose."""
 
 
-def save_model(folder: Path, seed: int) -> Any:
-    """A model of a few hundred weights with its tokenizer."""
+def save_tokenizer(folder: Path) -> None:
+    """A tokenizer of ten pieces."""
     tokenizer = Tokenizer(models.WordLevel({piece: i for i, piece in enumerate(PIECES)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     specials = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "cls", "sep", "unk", "mask")}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **specials).save_pretrained(folder)
+
+
+def save_model(folder: Path, seed: int) -> Any:
+    """A model of a few hundred weights with its tokenizer."""
+    save_tokenizer(folder)
     torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=len(PIECES), hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
