@@ -43,7 +43,7 @@ from .masking.factory import collator_of, rate_of
 from .masking.groups import frequency_bands, word_classes
 from .models import build_model
 from .models.deberta_attention import use_fast_attention
-from .plan import RunPlan, parse_curriculum, parse_milestones
+from .plan import parse_curriculum, parse_milestones
 from .training import BabyLMTrainer, FeedbackCallback, RecordCallback
 from .training.checkpoints import resolve_resume
 from .training.masking_state import MaskingStateCallback
@@ -145,17 +145,21 @@ def find_collator(options: Options, tokenizer: Any, rows: Any) -> RowCollator:
     """What gives the rows their targets: next tokens, or masks as the options say."""
     if options.model.objective == "causal":
         return DataCollatorForCausalRows(tokenizer, separate_documents=options.corpus.separate_documents)
+    return collator_of(
+        options.masking, tokenizer, token_counts=rows.token_counts(), **masking_context(options, tokenizer)
+    )
+
+
+def masking_context(options: Options, tokenizer: Any) -> dict[str, Any]:
+    """What a masking collator needs to know of its run beside the masking options."""
     args = options.training
     stages = parse_curriculum(args.max_seq_len, int(args.num_train_epochs), args.rows_per_step())
-    return collator_of(
-        options.masking,
-        tokenizer,
-        seed=args.seed,
-        token_counts=rows.token_counts(),
-        num_passes=int(args.num_train_epochs),
-        batch_tokens=args.rows_per_step() * stages[0].seq_length,
-        trained=boundary_ids(tokenizer) if options.corpus.end_of_text else [],
-    )
+    return {
+        "seed": args.seed,
+        "num_passes": int(args.num_train_epochs),
+        "batch_tokens": args.rows_per_step() * stages[0].seq_length,
+        "trained": list(boundary_ids(tokenizer)) if options.corpus.end_of_text else [],
+    }
 
 
 def find_text(recipe: Recipe, options: Options) -> tuple[list[Any], list[Any], str | None]:
@@ -266,8 +270,7 @@ def show_masking(options: Options, trainer: BabyLMTrainer, tokenizer: Any) -> No
     args, counts = trainer.args, trainer.rows.token_counts()
     if not isinstance(trainer.data_collator, MaskingCollator):
         return
-    made_with = {"seed": args.seed, "num_passes": int(args.num_train_epochs), "batch_tokens": step_tokens(trainer.plan)}
-    trainer.add_callback(MaskingStateCallback(options.masking, counts, **made_with))
+    trainer.add_callback(MaskingStateCallback(options.masking, counts, **masking_context(options, tokenizer)))
     for callback in trainer.callback_handler.callbacks:
         if isinstance(callback, FeedbackCallback):
             callback.groups = {
@@ -284,11 +287,6 @@ def ordinary_counts(counts: Any, tokenizer: Any) -> Any:
     ordinary = counts.copy()
     ordinary[list(tokenizer.all_special_ids)] = 0
     return ordinary
-
-
-def step_tokens(plan: RunPlan) -> int:
-    """Tokens in an optimizer step of the first stage."""
-    return plan.stages[0].batch_size * plan.stages[0].seq_length
 
 
 def card_facts(recipe: Recipe, options: Options, trainer: BabyLMTrainer) -> dict[str, Any]:

@@ -99,6 +99,8 @@ RECIPE = Recipe(
         "masking": "frequency",
         "frequency_exponent": 0.02,
         "frequency_weighting": "rank",
+        # Above 0, or the most frequent token of a row would never be learnt: in short texts that is their end.
+        "frequency_floor": 0.01,
     },
     demo=DEMO,
 )

@@ -68,6 +68,8 @@ RECIPE = Recipe(
         "masking": "frequency",
         "frequency_exponent": 0.02,
         "frequency_weighting": "rank",
+        # Above 0, or the most frequent token of a row would never be learnt: in short texts that is their end.
+        "frequency_floor": 0.01,
         "mask_replace_prob": 1.0,
         "random_replace_prob": 0.0,
         # the optimizer: LAMB, and an average of the weights

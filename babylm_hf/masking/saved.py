@@ -44,7 +44,7 @@ class SavedMasking:
 
 
 def save_masking(
-    folder: Path, options: MaskingArguments, collator: MaskingCollator, token_counts: npt.ArrayLike, **where: int
+    folder: Path, options: MaskingArguments, collator: MaskingCollator, token_counts: npt.ArrayLike, **where: Any
 ) -> None:
     """Write both files; a reader never sees half of one.
 
@@ -53,7 +53,8 @@ def save_masking(
         options: that the collator was made of.
         collator: with its policy as it is now.
         token_counts: `[V]`.
-        where: `step`, `pass_index`, `total_steps`, and `seed`, `num_passes`, `batch_tokens` as for `collator_of`.
+        where: `step`, `pass_index`, `total_steps`, and as for `collator_of` `seed`, `num_passes`, `batch_tokens`,
+            `trained`.
     """
     from safetensors.numpy import save
 
@@ -105,7 +106,7 @@ def load_masking(folder: Path, tokenizer: Any) -> SavedMasking:
         ) from None
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise RunFolderError(f"the masking saved in {folder} cannot be read: {error}") from error
-    made = {name: where[name] for name in ("seed", "num_passes", "batch_tokens")}
+    made = {name: where[name] for name in ("seed", "num_passes", "batch_tokens", "trained")}
     collator = collator_of(options, tokenizer, token_counts=counts, **made)
     collator.total_steps = where["total_steps"]
     collator.policy.prior = prior

@@ -21,10 +21,10 @@ class MaskingStateCallback(BabyLMCallback):
     Args:
         options: that the trainer's collator was made of.
         token_counts: occurrences of each id in the corpus, `[V]`.
-        made_with: `seed`, `num_passes` and `batch_tokens` as given to `collator_of`.
+        made_with: `seed`, `num_passes`, `batch_tokens` and `trained` as given to `collator_of`.
     """
 
-    def __init__(self, options: MaskingArguments, token_counts: npt.ArrayLike, **made_with: int) -> None:
+    def __init__(self, options: MaskingArguments, token_counts: npt.ArrayLike, **made_with: Any) -> None:
         self.options = options
         self.token_counts = np.asarray(token_counts, np.int64)
         self.made_with = made_with

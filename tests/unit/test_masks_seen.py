@@ -17,7 +17,7 @@ from babylm_hf.masking.groups import frequency_bands, group_means, word_classes
 from babylm_hf.masking.inspection import sentence_probabilities
 from babylm_hf.masking.saved import load_masking, save_masking
 
-MADE_WITH = {"seed": 3, "num_passes": 4, "batch_tokens": 512}
+MADE_WITH = {"seed": 3, "num_passes": 4, "batch_tokens": 512, "trained": []}
 
 
 def test_frequency_bands_are_powers_of_ten_without_special_ids():
@@ -78,6 +78,18 @@ def test_what_was_saved_masks_as_the_run_does(tmp_path, method):
     assert sentence_probabilities(saved.collator, tokenizer, sentence, **where) == sentence_probabilities(
         collator, tokenizer, sentence, **where
     )
+
+
+def test_special_tokens_that_are_learnt_stay_so(tmp_path):
+    tokenizer = tiny_tokenizer()
+    made_with = {**MADE_WITH, "trained": [tokenizer.sep_token_id]}
+    options, counts = MaskingArguments(masking="regular", mlm_prob=0.4), np.ones(len(tokenizer))
+    collator = collator_of(options, tokenizer, token_counts=counts, **made_with)
+    save_masking(tmp_path, options, collator, counts, step=0, pass_index=0, total_steps=9, **made_with)
+    saved = load_masking(tmp_path, tokenizer)
+    shown = {t.token_id: t.probability for t in sentence_probabilities(saved.collator, tokenizer, "the dog")}
+    assert shown[tokenizer.sep_token_id] == pytest.approx(0.4)
+    assert shown[tokenizer.cls_token_id] == 0
 
 
 def test_a_prior_is_kept_without_its_path(tmp_path):
