@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 # Logits held at a time, 256 MB in float32: a large vocabulary shortens the batches before it fills the memory. On a CPU
-# 24 MB: glibc gives back to the system whatever is larger than 32 MB, and new pages for every batch cost more than rows.
+# 24 MB: glibc returns to the system whatever is larger than 32 MB, and new pages for every batch cost more than rows.
 _MAX_LOGITS = 1 << 26
 _MAX_LOGITS_CPU = 6 << 20
 _TRIED_ROWS = 8  # rows on which prefix trees are compared with plain rows before they are trusted
@@ -140,6 +140,17 @@ def trees(plan: ScoringPlan) -> list[Pack] | None:
     return plan.cache["packs"]
 
 
+def _neighbours_of_the_longest(plan: ScoringPlan) -> list[int]:
+    """The longest row and those beside it in the order of tokens, found once for a plan."""
+    if "tried" not in plan.cache:
+        asked = [i for i, row in enumerate(plan.rows) if len(row.reads)]
+        ranked = sorted(asked, key=lambda i: plan.rows[i].ids.astype(">i4").tobytes())
+        longest = max(range(len(ranked)), key=lambda k: len(plan.rows[ranked[k]].ids))
+        start = max(0, min(longest - _TRIED_ROWS // 2, len(ranked) - _TRIED_ROWS))
+        plan.cache["tried"] = ranked[start : start + _TRIED_ROWS]
+    return plan.cache["tried"]
+
+
 class _Engine:
     """Answers the queries of a plan with one model."""
 
@@ -149,7 +160,9 @@ class _Engine:
         self.selector = PositionSelector(model)
         parameter = next(model.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
-        self.mask_id, self.vocabulary = plan.mask_id, plan.vocabulary
+        self.mask_id = plan.mask_id
+        # A model may have more logits than its tokenizer has pieces: rounded up, or another's tokenizer.
+        self.vocabulary = max(plan.vocabulary, int(getattr(getattr(model, "config", None), "vocab_size", 0) or 0))
         self.batch_tokens = batch_tokens
         self.max_logits = min(_MAX_LOGITS, _MAX_LOGITS_CPU) if self.device.type == "cpu" else _MAX_LOGITS
         self.advance = advance
@@ -195,12 +208,7 @@ class _Engine:
 
     def can_share_prefixes(self, plan: ScoringPlan) -> bool:
         """Whether trees give this model's numbers: tried on the longest row and its neighbours among the sorted."""
-        ranked = sorted(
-            (i for i, row in enumerate(plan.rows) if len(row.reads)), key=lambda i: plan.rows[i].ids.tolist()
-        )
-        longest = max(range(len(ranked)), key=lambda k: len(plan.rows[ranked[k]].ids))
-        start = max(0, min(longest - _TRIED_ROWS // 2, len(ranked) - _TRIED_ROWS))
-        chosen = ranked[start : start + _TRIED_ROWS]
+        chosen = _neighbours_of_the_longest(plan)
         found, expected = np.zeros(int(plan.bounds[-1])), np.zeros(int(plan.bounds[-1]))
         slots = [np.arange(plan.bounds[i], plan.bounds[i + 1]) for i in chosen]
         advance, self.advance = self.advance, lambda _: None
