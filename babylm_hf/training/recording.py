@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from ..corpus import algorithm_name
-from ..publishing import RunRecord, export_artefacts, provenance, write_card
+from ..publishing import RunRecord, export_artefacts, provenance, write_card, write_whole
+from ..publishing.options import public_options
 from .arguments import BabyLMTrainingArguments
 from .callbacks import BabyLMCallback
 
@@ -72,7 +74,10 @@ class RecordCallback(BabyLMCallback):
     def on_model_folder(self, folder: Path, milestone: str | None) -> None:
         """The card of a milestone tells what was known when it was saved; the final one tells all."""
         if self.record is not None:
-            write_card(self.record, folder, milestone=milestone)
+            card = write_card(self.record, folder, milestone=milestone)
+            if milestone is None:  # again, now that the final model has been measured
+                export_artefacts(self.record)
+                write_whole(self.record.folder / "modelcard.md", card.read_bytes())
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -112,7 +117,7 @@ def manifest(trainer: BabyLMTrainer) -> dict[str, Any]:
             "architecture": model.config.model_type,
             "class": type(model).__name__,
             "num_parameters": sum(p.numel() for p in model.parameters()),
-            "config": model.config.to_diff_dict(),
+            "config": public_options(model.config.to_diff_dict()),
         },
         "optimizer": _optimizer_facts(args),
         "arguments": args.to_public_dict(),
@@ -136,8 +141,10 @@ def _data_facts(rows: Any) -> dict[str, Any]:
 def _tokenizer_facts(tokenizer: Any) -> dict[str, Any]:
     if tokenizer is None:
         return {}
-    fast = hasattr(tokenizer, "backend_tokenizer")
-    return {"algorithm": algorithm_name(tokenizer) if fast else type(tokenizer).__name__, "vocab_size": len(tokenizer)}
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        return {"algorithm": type(tokenizer).__name__, "vocab_size": len(tokenizer)}
+    digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode("utf-8")).hexdigest()
+    return {"algorithm": algorithm_name(tokenizer), "vocab_size": len(tokenizer), "sha256": digest}
 
 
 def _optimizer_facts(args: BabyLMTrainingArguments) -> dict[str, Any]:

@@ -91,6 +91,11 @@ def test_a_run_leaves_what_is_promised(tmp_path, few_pairs, name):
     assert {"run.json", "events.jsonl", "losses.csv", "training_config.yaml", "metadata.json"} <= {
         path.name for path in record.iterdir()
     }
+    assert (record / "modelcard.md").read_bytes() == (output / "README.md").read_bytes()
+    measured = json.loads((record / "metadata.json").read_text())["results"]["held_out"]["loss"]
+    losses = (record / "losses.csv").read_text().splitlines()
+    assert losses[-1].startswith(f"{trainer.state.global_step},")
+    assert str(measured) in losses[-1], "the files beside the model know its last measurement"
     manifest = json.loads((record / "run.json").read_text())
     assert manifest["recipe"] == name
     assert 4 < manifest["baselines"]["unigram_loss"] < 7

@@ -56,7 +56,7 @@ def test_a_milestone_tells_what_was_known_then(record):
     before = len(record.events())
     record.append("log", step=121, words=9_000_000, loss=1.0)
     record.append("resume", step=121, checkpoint="checkpoint-121")
-    assert len(record.events()) == before + 2
+    assert len(record.events()) == before + 1, "a log and a resume came; the end went, because the run goes on"
     assert ModelCardRenderer(record).render("chck_1M") == card, "the same text whenever it is rendered"
 
 
