@@ -1,9 +1,9 @@
 # Targets a contributor needs; `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install test test-slow lint format demo
+.PHONY: help install test test-slow old-transformers lint format demo
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install:  ## install the package with all development tools into the active environment
 	python -m pip install -c constraints.txt -e ".[dev]"
@@ -13,6 +13,10 @@ test:  ## run the default tests (under 12 minutes on two cores)
 
 test-slow:  ## run the tests marked slow
 	python -m pytest -m slow
+
+old-transformers:  ## check that transformers 4.51 reads what we write (fetches it into build/)
+	python -m pip install --quiet --target build/transformers-4.51 "transformers==4.51.3"
+	BABYLM_HF_OLD_TRANSFORMERS=build/transformers-4.51 python -m pytest -m slow tests/invariants/test_old_transformers.py
 
 lint:  ## check style and types
 	ruff check . && ruff format --check . && mypy

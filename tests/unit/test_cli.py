@@ -65,11 +65,14 @@ def test_pairs_are_scored(capsys, tmp_path):
     for paradigm, rows in toy_minimal_pairs(2, seed=0).items():
         (pairs / f"{paradigm}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     main(["evaluate", str(model), "--data", str(pairs), "--json"])
-    results = json.loads(capsys.readouterr().out)
-    assert results["pairs"] == 2 * len(results["paradigms"])
+    (evaluation,) = json.loads(capsys.readouterr().out)["evaluations"]
+    results = evaluation["tasks"]["pairs"]
+    assert results["items"] == 2 * len(results["paradigms"])
+    assert evaluation["failures"] == {}
     main(["evaluate", str(model), "--data", str(pairs)])
     printed = capsys.readouterr().out
-    assert f"{100 * results['accuracy']:5.1f}" in printed.splitlines()[-1]
+    (line,) = [line for line in printed.splitlines() if line.startswith("pairs ")]
+    assert f"{100 * results['score']:5.1f}" in line
     assert max(map(len, printed.splitlines())) <= 80
 
 

@@ -28,6 +28,9 @@ from .layers_babylm_diffusion import (
     distance_buckets,
 )
 
+# transformers 4.51 takes along only what this file imports itself, and the generation needs this one.
+from .sampling_babylm_diffusion import GenerationOptionError as GenerationOptionError
+
 
 class BabyLMDiffusionPreTrainedModel(PreTrainedModel):
     """What the models have in common: how their weights start."""
