@@ -35,7 +35,8 @@ def main(argv: list[str] | None = None) -> None:
     share_the_machine()
     try:
         parser = build_parser()
-        options, options.rest = parser.parse_known_args(argv)
+        options, rest = parser.parse_known_args(argv)
+        options.rest = rest
         if options.rest and not getattr(options, "takes_rest", False):
             parser.error(f"unrecognized arguments: {' '.join(options.rest)}")
         options.action(options)

@@ -109,7 +109,7 @@ def with_end_of_text(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
     start: list[int] = backend.encode("").ids
     if start and start[-1] == tokenizer.eos_token_id:
         return backend  # it does so already
-    first = [backend.id_to_token(index) for index in start]
+    first = [str(backend.id_to_token(index)) for index in start]
     known: list[Any] = [(name, index) for name, index in zip(first, start, strict=True)]
     backend.post_processor = processors.TemplateProcessing(
         single=" ".join((*first, "$A", last)), special_tokens=[*known, (last, tokenizer.eos_token_id)]

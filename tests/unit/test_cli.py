@@ -73,7 +73,7 @@ def test_pairs_are_scored(capsys, tmp_path):
     printed = capsys.readouterr().out
     (line,) = [line for line in printed.splitlines() if line.startswith("pairs ")]
     assert f"{100 * results['score']:5.1f}" in line
-    assert max(map(len, printed.splitlines())) <= 80
+    assert max(map(len, printed.splitlines()[1:])) <= 80  # the first line has the path of the model
 
 
 @pytest.mark.parametrize(
