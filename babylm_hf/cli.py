@@ -18,6 +18,7 @@ COMMANDS = (
     "corpus",
     "tokenizer",
     "masks",
+    "inspect",
     "evaluate",
     "submission",
     "finetune",

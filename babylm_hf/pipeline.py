@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,37 +58,17 @@ def run(recipe: Recipe, options: Options) -> BabyLMTrainer:
     args = options.training
     logging.disable_progress_bar()  # of transformers: a bar for every saved model would bury ours
     check_early(options)
-
-    # One process tokenises and fills the cache, the others then read it.
-    with args.main_process_first(local=False, desc="tokenising"):
-        sources, held_out, pairs_folder = find_text(recipe, options)
-        if not options.corpus.demo and (how := mix_of(options.corpus)):
-            sources = [cached_mix(sources, how, options.corpus.cache_dir)]
-        tokenizer = find_tokenizer(options, sources)
-        if options.model.objective == "causal":
-            require_causal_tokens(tokenizer)
-        else:
-            require_mask_token(tokenizer)
-        train_rows: TokenStream | DocumentRows = token_stream(options, sources, tokenizer)
-        eval_rows = token_stream(options, held_out, tokenizer) if held_out else None
-    if options.corpus.packing == "line" and isinstance(train_rows, TokenStream):
-        train_rows = DocumentRows(train_rows)  # held-out text stays packed, so that runs can be compared
-
+    text = find_rows(recipe, options)
+    sources, tokenizer, train_rows = text.sources, text.tokenizer, text.train_rows
     set_seed(args.seed)
-    model = build_model(options.model.model, tokenizer, objective=options.model.objective, **options.model.overrides())
-    if options.corpus.end_of_text and hasattr(model.config, "special_token_ids"):
-        learnt = boundary_ids(tokenizer)  # so they may be generated
-        model.config.special_token_ids = [i for i in model.config.special_token_ids if i not in learnt]
-    if options.model.fast_attention:
-        use_fast_attention(model)  # does nothing to other architectures
     trainer = BabyLMTrainer(
-        model=model,
+        model=new_model(options, tokenizer),
         args=args,
         data_collator=find_collator(options, tokenizer, train_rows),
         train_dataset=train_rows,
-        eval_dataset=eval_rows,
+        eval_dataset=text.eval_rows,
         processing_class=tokenizer,
-        milestone_tasks=pair_tasks(options, pairs_folder),
+        milestone_tasks=pair_tasks(options, text.pairs_folder),
         callbacks=[record := RecordCallback()],
     )
     record.facts = card_facts(recipe, options, trainer)
@@ -104,6 +84,55 @@ def run(recipe: Recipe, options: Options) -> BabyLMTrainer:
     trainer.finish()
     trainer.accelerator.end_training()  # left to the exit, gloo now and then aborts a finished process
     return trainer
+
+
+@dataclass(frozen=True)
+class RunText:
+    """The text of a run, found and tokenised.
+
+    Attributes:
+        sources: files and data sets to train on.
+        tokenizer: named, or trained on them.
+        train_rows: what the plan orders.
+        eval_rows: held-out text, packed; None without any.
+        pairs_folder: minimal pairs for milestones; None without any.
+    """
+
+    sources: list[Any]
+    tokenizer: Any
+    train_rows: TokenStream | DocumentRows
+    eval_rows: TokenStream | None
+    pairs_folder: str | None
+
+
+def find_rows(recipe: Recipe, options: Options) -> RunText:
+    """Text, tokenizer and rows as the options say; what had to be made is in the cache afterwards."""
+    # One process tokenises and fills the cache, the others then read it.
+    with options.training.main_process_first(local=False, desc="tokenising"):
+        sources, held_out, pairs_folder = find_text(recipe, options)
+        if not options.corpus.demo and (how := mix_of(options.corpus)):
+            sources = [cached_mix(sources, how, options.corpus.cache_dir)]
+        tokenizer = find_tokenizer(options, sources)
+        if options.model.objective == "causal":
+            require_causal_tokens(tokenizer)
+        else:
+            require_mask_token(tokenizer)
+        train_rows: TokenStream | DocumentRows = token_stream(options, sources, tokenizer)
+        eval_rows = token_stream(options, held_out, tokenizer) if held_out else None
+    if options.corpus.packing == "line" and isinstance(train_rows, TokenStream):
+        train_rows = DocumentRows(train_rows)  # held-out text stays packed, so that runs can be compared
+    return RunText(sources, tokenizer, train_rows, eval_rows, pairs_folder)
+
+
+def new_model(options: Options, tokenizer: Any) -> Any:
+    """The model that the options name, with fresh weights."""
+    model = build_model(options.model.model, tokenizer, objective=options.model.objective, **options.model.overrides())
+    if options.corpus.end_of_text and hasattr(model.config, "special_token_ids"):
+        learnt = boundary_ids(tokenizer)  # so they may be generated
+        model.config.special_token_ids = [i for i in model.config.special_token_ids if i not in learnt]
+    if options.model.fast_attention:
+        use_fast_attention(model)  # does nothing to other architectures
+    return model
 
 
 def check_early(options: Options) -> None:

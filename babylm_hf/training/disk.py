@@ -54,16 +54,21 @@ def space_needed(
     return SpaceNeeded(model, model * (1 + optimizer_moments + averaged), milestones, checkpoints)
 
 
-def require_space(folder: Path, needed: int, what: str) -> None:
-    """Raise RunFolderError unless the disk of a folder, which need not exist yet, has room for `needed` bytes."""
+def free_space(folder: Path) -> int:
+    """Free bytes of the disk of a folder, which need not exist yet."""
     place = folder
     while not place.exists() and place != place.parent:
         place = place.parent
-    free = shutil.disk_usage(place).free
+    return shutil.disk_usage(place).free
+
+
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """Raise RunFolderError unless the disk of a folder, which need not exist yet, has room for `needed` bytes."""
+    free = free_space(folder)
     if free < needed:
         raise RunFolderError(
-            f"{folder}: {what} needs about {_readable(needed)}, and {_readable(free)} are free; make room, choose "
-            "another --output_dir, or keep less with --save_total_limit and --milestones"
+            f"{folder}: {what} needs about {readable_size(needed)}, and {readable_size(free)} are free; make room, "
+            "choose another --output_dir, or keep less with --save_total_limit and --milestones"
         )
 
 
@@ -81,7 +86,8 @@ def full_disk_named(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _readable(size: float) -> str:
+def readable_size(size: float) -> str:
+    """Bytes as a person reads them, such as 1.2 GB."""
     for unit in ("bytes", "KB", "MB", "GB"):
         if size < 1000 or unit == "GB":
             return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
