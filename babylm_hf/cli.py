@@ -27,6 +27,7 @@ COMMANDS = (
     "card",
     "publish",
     "sweep",
+    "compare",
 )
 """The files of `babylm_hf.commands`, in the order of `--help`."""
 

@@ -1,0 +1,145 @@
+"""Reading runs, and gathering the seeds of one configuration, from their records alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+from ..errors import OptionError, RunFolderError
+from ..publishing.facts import facts_of
+from ..publishing.options import _AROUND
+from ..publishing.record import MANIFEST, RunRecord
+from ..publishing.sweeps import SweepRun
+
+_HUB = re.compile(r"[\w.-]+/[\w.-]+")
+# These name one run of a configuration and not the configuration.
+_OF_ONE_RUN = frozenset({"seed", "data_seed"})
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: where it was read from, its record, and the facts of its card."""
+
+    source: str
+    record: RunRecord
+    facts: dict[str, Any]
+
+    @property
+    def seed(self) -> int:
+        """Its seed; 0 where the record names none."""
+        return int(self.facts["seed"] or 0)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Runs that differ in nothing but their seeds.
+
+    Attributes:
+        label: a letter, in the order in which the runs were given; A is the baseline.
+        name: the recipe, or the name of the run.
+        settings: option -> value, without seeds and folders.
+        runs: by seed.
+    """
+
+    label: str
+    name: str
+    settings: dict[str, Any]
+    runs: dict[int, Run]
+
+    def facts(self) -> dict[SweepRun, dict[str, Any]]:
+        """The facts of its runs, as the statistics of a sweep take them."""
+        return {SweepRun(self.label, seed, run.record.folder): run.facts for seed, run in self.runs.items()}
+
+
+def read_run(source: str) -> Run:
+    """Read one run.
+
+    Args:
+        source: output folder of a run, folder of a record, or a repository on the Hub with a published record.
+
+    Raises:
+        RunFolderError: no record there, or one that cannot be read.
+    """
+    folder = Path(source)
+    if not folder.exists() and _HUB.fullmatch(source):
+        folder = _from_hub(source)
+    place = folder / "record" if (folder / "record" / MANIFEST).is_file() else folder
+    record = RunRecord.open(place)
+    return Run(source, record, facts_of(record))
+
+
+def _from_hub(repo_id: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo_id, allow_patterns=["record/*.json*"]))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise RunFolderError(f"{repo_id} is neither a folder nor a repository that the Hub gives ({reason})") from error
+
+
+def read_configurations(sources: Sequence[str]) -> list[Configuration]:
+    """Read runs and gather those that differ in their seeds only.
+
+    Raises:
+        OptionError: fewer than two runs, or one run given twice.
+        RunFolderError: a run has no record.
+    """
+    if len(sources) < 2:
+        raise OptionError("RUN: a comparison needs at least two runs; give the folders of more")
+    groups: dict[str, dict[int, Run]] = {}
+    settings: dict[str, dict[str, Any]] = {}
+    for source in sources:
+        run = read_run(source)
+        found = _settings(run.facts)
+        key = json.dumps(found, sort_keys=True, default=str)
+        runs = groups.setdefault(key, {})
+        if run.seed in runs:
+            raise OptionError(
+                f"RUN {source}: the same configuration and seed {run.seed} as {runs[run.seed].source}; "
+                "give each run once, repetitions need seeds of their own"
+            )
+        runs[run.seed], settings[key] = run, found
+    if len(groups) > len(ascii_uppercase):
+        raise OptionError(f"RUN: {len(groups)} configurations are more than {len(ascii_uppercase)}; compare fewer")
+    return [
+        Configuration(letter, _name(runs), settings[key], dict(sorted(runs.items())))
+        for letter, (key, runs) in zip(ascii_uppercase, groups.items(), strict=False)
+    ]
+
+
+def _name(runs: Mapping[int, Run]) -> str:
+    facts = next(iter(runs.values())).facts
+    return str(facts["recipe"] or facts["name"])
+
+
+def _settings(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that decides what comes out of a run, but its seed."""
+    options = {
+        name: value
+        for name, value in facts["hyperparameters"]["all"].items()
+        if name not in _OF_ONE_RUN and not _AROUND.match(name)
+    }
+    method = {f"method: {name}": value for name, value in facts["method"]["parameters"].items() if name != "seed"}
+    return {
+        "recipe": facts["recipe"],
+        **method,
+        **options,
+        "tokenizer": facts["tokenizer"]["sha256"],
+        "text": facts["data"]["fingerprint"],
+        "parameters": facts["model"]["num_parameters"],
+        "plan: words": facts["plan"]["total_words"],
+    }
+
+
+def differing(configurations: Sequence[Configuration]) -> dict[str, list[Any]]:
+    """Option -> its value in each configuration (None where it has none), those only in which they differ."""
+    names = dict.fromkeys(name for one in configurations for name in one.settings)
+    rows = {name: [one.settings.get(name) for one in configurations] for name in names}
+    return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}
