@@ -56,7 +56,11 @@ def prediction_picture(predictions: Sequence[TokenPrediction]) -> bytes:
         for row, prediction in enumerate(predictions):
             for column, (piece, probability) in enumerate(prediction.guesses):
                 right = column + 1 == prediction.rank
-                box = {"alpha": 0.06 + 0.84 * probability, "facecolor": ORANGE if right else BLUE, "edgecolor": "none"}
+                box: dict[str, Any] = {
+                    "alpha": 0.06 + 0.84 * probability,
+                    "facecolor": ORANGE if right else BLUE,
+                    "edgecolor": "none",
+                }
                 axes.add_patch(Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, **box))
                 label = f"{_short(piece)}  {100 * probability:.0f} %"
                 color = "white" if probability > 0.6 else INK
@@ -68,8 +72,8 @@ def prediction_picture(predictions: Sequence[TokenPrediction]) -> bytes:
         axes.set_ylim(len(predictions) - 0.5, -0.5)
         axes.set_xticks(range(top), [f"guess {column + 1}" for column in range(top)])
         axes.set_yticks(range(len(predictions)), [_short(p.token) or "(next)" for p in predictions])
-        for label in axes.get_yticklabels():
-            label.set_parse_math(False)
+        for tick in axes.get_yticklabels():
+            tick.set_parse_math(False)
         axes.tick_params(length=0, labelcolor=INK)
         axes.grid(False)
         axes.spines[:].set_visible(False)
