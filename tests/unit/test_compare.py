@@ -48,7 +48,7 @@ def test_intervals_over_seeds_cover_the_truth(base_seeds):
         covered += found.low <= truth <= found.high
         null = over_seeds({s: v - truth for s, v in ours.items()}, base)
         wrong += null.p < 0.05
-    assert 0.935 < covered / trials < 0.975  # 95 %: four standard errors below; Welch is a little conservative
+    assert 0.935 < covered / trials < 0.975  # 95 %: about three standard errors below; Welch is a little conservative
     assert 0.025 < wrong / trials < 0.065
 
 
