@@ -20,10 +20,13 @@ def _card(folder, rate):
 
 
 @pytest.mark.parametrize("rate", OTHERS, ids=lambda rate: type(rate).__name__)
-def test_another_schedule_is_named_and_not_given_the_linear_formula(tmp_path, rate):
-    facts = rate.describe()
-    card = _card(tmp_path, facts)
-    assert f'follows the schedule "{facts["name"]}"' in card
+def test_another_schedule_is_not_given_the_linear_formula(tmp_path, rate):
+    assert r"\frac{k}{T}" not in _card(tmp_path, rate.describe())
+
+
+def test_a_schedule_nobody_here_knows_is_named_and_given_no_formula(tmp_path):
+    card = _card(tmp_path, {"name": "a new one", "pace": 3})
+    assert 'follows the schedule "a new one"' in card
     assert r"\frac{k}{T}" not in card
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from babylm_hf.errors import ResumeError, RunFolderError
 from babylm_hf.training import checkpoints
+from babylm_hf.training.integrity import write_checksums
 
 
 def _complete(folder, step):
@@ -16,6 +17,7 @@ def _complete(folder, step):
     checkpoints.write_sidecars(path, {"policy.weights": np.arange(3, dtype=np.float32)}, {"step": step})
     for name in ("trainer_state.json", "optimizer.pt", "scheduler.pt"):
         (path / name).write_text("{}")
+    write_checksums(path)
     return path
 
 
@@ -89,5 +91,5 @@ def test_a_folder_takes_its_name_only_when_whole(tmp_path):
     with checkpoints.written_whole(folder) as temporary:
         temporary.mkdir()
         (temporary / "newer").write_text("3")
-    assert [path.name for path in folder.iterdir()] == ["newer"]
+    assert sorted(path.name for path in folder.iterdir()) == ["babylm_files.json", "newer"]
     assert [path.name for path in tmp_path.iterdir()] == ["chck_1M"]

@@ -113,7 +113,12 @@ def test_rows_are_padded_to_the_longest_fetched():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"load_best_model_at_end": True, "save_strategy": "no"}, {"push_to_hub": True}, {"num_train_epochs": 0.5}]
+    "wrong",
+    [
+        {"load_best_model_at_end": True, "save_strategy": "no"},
+        {"push_to_hub": True, "hub_revision": "x"},
+        {"num_train_epochs": 0.5},
+    ],
 )
 def test_arguments_that_would_lose_something_are_refused(tmp_path, wrong):
     with pytest.raises(OptionError):
