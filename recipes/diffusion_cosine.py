@@ -76,6 +76,7 @@ DEMO = {
     "num_train_epochs": 6,
     "track": "none",
     "milestones": "6x400K",
+    "corpus_licence": "apache-2.0",  # the toy language is part of this project
     "max_pairs": 50,
     "dropout": 0.0,
     "lamb": False,
