@@ -77,12 +77,12 @@ def run(recipe: Recipe, options: Options) -> BabyLMTrainer:
 
     trainer.train()
     if trainer.preempted:
-        trainer.accelerator.end_training()
+        trainer.close()
         raise Preempted(
             f"asked to stop at step {trainer.state.global_step:,}; the run goes on with --resume_from_checkpoint auto"
         )
     trainer.finish()
-    trainer.accelerator.end_training()  # left to the exit, gloo now and then aborts a finished process
+    trainer.close()
     return trainer
 
 

@@ -6,6 +6,7 @@ is resumed only by the same run: data, seed, plan, masking and optimizer are com
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from contextlib import AbstractContextManager, nullcontext
@@ -106,6 +107,18 @@ class ResumableTrainer(Trainer):
             (root / ".final").rmdir()
         self.accelerator.wait_for_everyone()
         self.announce_ready(root, None)
+
+    def close(self) -> None:
+        """End the process group; the last thing that a script with several processes does with a trainer.
+
+        Gloo's threads live as long as anything holds the group, and the distributed wrapper of the model does. A thread
+        that lets go of its last tensor while the interpreter is on its way out aborts a process that has done all its
+        work (pytorch/pytorch#190489). So the wrapper goes first, and the threads end with the group.
+        """
+        self.accelerator.free_memory()
+        self.model_wrapped = self.model
+        gc.collect()
+        self.accelerator.end_training()
 
     def start_average(self) -> None:
         """Begin the moving average, where one is asked for, with the weights that the model has now."""

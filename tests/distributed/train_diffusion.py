@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
-from tiny import tiny_stream, tiny_tokenizer, tiny_trainer
+from tiny import gloo_threads, tiny_stream, tiny_tokenizer, tiny_trainer
 
 from babylm_hf.masking import DataCollatorForDiffusionMasking
 from babylm_hf.models import build_model
@@ -51,7 +51,8 @@ def main() -> None:
         (options.folder / "result.json").write_text(json.dumps(result))
         averaged = trainer.average.averaged.module.parameters()
         np.save(options.folder / "average.npy", np.concatenate([p.detach().numpy().ravel() for p in averaged]))
-    trainer.accelerator.end_training()
+    trainer.close()
+    assert not gloo_threads(), "the process group outlives the trainer"
 
 
 if __name__ == "__main__":

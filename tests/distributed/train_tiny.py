@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
-from tiny import tiny_stream, tiny_trainer
+from tiny import gloo_threads, tiny_stream, tiny_trainer
 from transformers import TrainerCallback
 
 
@@ -63,8 +63,8 @@ def main() -> None:
             "milestones": sorted(path.name for path in (options.folder / "run").glob("chck_*")),
         }
         (options.folder / "result.json").write_text(json.dumps(result))
-    # Left to the interpreter's exit, gloo's threads now and then abort a process that has done all its work.
-    trainer.accelerator.end_training()
+    trainer.close()
+    assert not gloo_threads(), "the process group outlives the trainer"
 
 
 if __name__ == "__main__":
