@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import OptionError, PublishError, RunFolderError
+from .errors import BabyLMError, OptionError, PublishError, RunFolderError
+from .parsing import did_you_mean
 from .publishing.files import write_whole
 from .publishing.sweep_card import write_sweep_card
 from .publishing.sweeps import FORMAT, MANIFEST, SweepFolder, SweepRun
@@ -166,20 +167,29 @@ def find_recipe(name: str) -> Path:
         if path.suffix == ".py" and path.is_file():
             return path
     known = sorted({path.stem for folder in folders for path in folder.glob("*.py")})
-    raise OptionError(f"there is no recipe {name}; give the path of its file, or one of {', '.join(known) or 'none'}")
+    near = did_you_mean(name, known) or f"; give the path of its file, or one of {', '.join(known) or 'none'}"
+    raise OptionError(f"there is no recipe {name}{near}")
 
 
 def load_recipe(path: Path) -> Any:
-    """The `RECIPE` of a file.
+    """The `RECIPE` of a file, which may import the recipes beside it.
 
     Raises:
-        OptionError: it has none.
+        OptionError: it has none, or is no Python that runs.
     """
     spec = importlib.util.spec_from_file_location(f"_sweep_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise OptionError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(path.resolve().parent))  # as where it is run as a script
+    try:
+        spec.loader.exec_module(module)
+    except BabyLMError:
+        raise
+    except Exception as error:  # whatever is wrong with somebody's file, it is to be named
+        raise OptionError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.pop(0)
     if not hasattr(module, "RECIPE"):
         raise OptionError(f"{path} has no RECIPE; it is not the file of a recipe")
     return module.RECIPE
