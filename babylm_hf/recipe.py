@@ -6,11 +6,10 @@ evaluation, card.
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 from .arguments import (
     CardArguments,
@@ -22,6 +21,8 @@ from .arguments import (
 )
 from .environment import share_the_machine
 from .errors import EXIT_PREEMPTED, EXIT_USER_ERROR, BabyLMError, OptionError, Preempted
+from .parsing import HelpfulParser
+from .terminal import no_bars_without_a_terminal, say_error
 
 
 @dataclass
@@ -62,14 +63,15 @@ class Recipe:
     def main(self, argv: list[str] | None = None) -> None:
         """Parse the command line and run; a mistake of the user's ends with one sentence and exit status 2."""
         share_the_machine()
+        no_bars_without_a_terminal()
         try:
             self.run(self.parse(argv))
         except Preempted as stopped:
-            print(f"stopped: {stopped}", file=sys.stderr, flush=True)
+            say_error("stopped", stopped, "yellow")
             sys.exit(EXIT_PREEMPTED)
         except BabyLMError as error:
             if os.environ.get("RANK", "0") == "0":
-                print(f"error: {error}", file=sys.stderr, flush=True)
+                say_error("error", error)
             sys.exit(EXIT_USER_ERROR)
 
     def parse(self, argv: list[str] | None = None) -> Options:
@@ -96,7 +98,7 @@ class Recipe:
         except ValueError as error:  # the stock arguments refuse what the device or another option rules out
             raise OptionError(" ".join(str(error).split())) from error
         if rest:
-            raise OptionError(_unknown_option(rest[0], parser))
+            parser.unknown_option(rest[0])
         return Options(*parsed)
 
     def run(self, options: Options) -> Any:
@@ -112,21 +114,19 @@ def recipe_parser(description: str = "") -> Any:
 
     from .training.arguments import BabyLMTrainingArguments
 
-    class Parser(HfArgumentParser):
-        def error(self, message: str) -> NoReturn:
-            raise OptionError(f"{message}; see --help")
+    class Parser(HelpfulParser, HfArgumentParser):
+        pass
 
+    made: Any = Parser
     groups = [CorpusArguments, TokenizerArguments, ModelArguments, MaskingArguments, EvaluationArguments, CardArguments]
-    return Parser([*groups, BabyLMTrainingArguments], description=description, allow_abbrev=False)
+    usage = "%(prog)s (--demo | --train_file FILE ...) [OPTION ...]"
+    epilog = "Exit status: 0 done, 2 a mistake, said in one sentence, 75 asked to stop, with a checkpoint saved."
+    return made(
+        [*groups, BabyLMTrainingArguments], description=description, usage=usage, epilog=epilog, allow_abbrev=False
+    )
 
 
 def _has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-
-
-def _unknown_option(word: str, parser: Any) -> str:
-    known = [option for action in parser._actions for option in action.option_strings]
-    close = difflib.get_close_matches(word.split("=")[0], known, n=1)
-    return f"unknown option {word}" + (f"; did you mean {close[0]}?" if close else "; see --help")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ def add(commands: Any) -> None:
     publish.add_argument("--tag", help="mark the final model as this release, such as v1")
     publish.add_argument("--partial", action="store_true", help="publish what is there of a run that is not complete")
     publish.add_argument("--dry-run", "--dry_run", action="store_true", help="print the files and send nothing")
+    publish.add_argument("--json", action="store_true", help="print JSON")
     publish.set_defaults(action=publish_run)
 
 
@@ -38,14 +40,27 @@ def publish_run(options: argparse.Namespace) -> None:
         raise OptionError(f"{options.run} was not published before; say where with --repo-id namespace/name")
     publisher = HubPublisher(HfApi(), repo_id, options.run, private=not options.public)
     if options.dry_run:
-        print_plan(publisher.plan(options.partial), repo_id)
+        packages = publisher.plan(options.partial)
+        if options.json:
+            print(json.dumps({"repo_id": repo_id, "branches": [_as_data(package) for package in packages]}, indent=1))
+        else:
+            print_plan(packages, repo_id)
         return
     outcome = publisher.publish(partial=options.partial, tag=options.tag)
+    url = f"{publisher.api.endpoint}/{publisher.repo_id}"
+    if options.json:
+        print(json.dumps({"url": url, "sent": list(outcome.sent), "unchanged": list(outcome.unchanged)}, indent=1))
+        return
     for name in outcome.sent:
         print(f"{name:<12} sent and found whole")
     if outcome.unchanged:
         print(f"{len(outcome.unchanged)} unchanged: {', '.join(outcome.unchanged)}")
-    print(f"{publisher.api.endpoint}/{publisher.repo_id}")
+    print(url)
+
+
+def _as_data(package: Package) -> dict[str, Any]:
+    files = [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in package.files]
+    return {"revision": package.revision, "files": files, "left_out": package.left_out}
 
 
 def print_plan(packages: list[Package], repo_id: str) -> None:

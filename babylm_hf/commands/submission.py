@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from typing import Any
 
@@ -25,6 +26,7 @@ def add(commands: Any) -> None:
     submission.add_argument("--revision", default="main", help="branch of the final model")
     submission.add_argument("--data", help="evaluation data with fast_eval: adds the scores of checkpoints")
     submission.add_argument("--output", metavar="FILE", help="where to write; without it the official place")
+    submission.add_argument("--json", action="store_true", help="print JSON")
     submission.set_defaults(action=write)
 
 
@@ -42,6 +44,9 @@ def write(options: argparse.Namespace) -> None:
         fast_data=options.data,
         output=options.output,
     )
+    if options.json:
+        print(json.dumps({"file": str(file), "missing": list(problems)}, indent=1))
+        return
     for problem in problems:
         print(f"missing: {problem}", file=sys.stderr)
     print(file)

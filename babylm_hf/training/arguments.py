@@ -6,6 +6,7 @@ They stand apart from `babylm_hf.arguments` because the class they extend import
 from __future__ import annotations
 
 import dataclasses
+import sys
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -89,6 +90,8 @@ class BabyLMTrainingArguments(TrainingArguments):
     def __post_init__(self) -> None:
         if self.output_dir is None:
             self.output_dir = "runs/babylm"
+        if self.disable_tqdm is None:  # type: ignore[has-type]
+            self.disable_tqdm = not sys.stderr.isatty()  # a bar in a log file is a thousand lines
         super().__post_init__()
         if self.load_best_model_at_end:
             raise OptionError(

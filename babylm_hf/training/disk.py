@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import RunFolderError
+from ..sizes import free_space, readable_size
 
 _FLOAT = 4
 _SLACK = 1.1
@@ -54,14 +54,6 @@ def space_needed(
     return SpaceNeeded(model, model * (1 + optimizer_moments + averaged), milestones, checkpoints)
 
 
-def free_space(folder: Path) -> int:
-    """Free bytes of the disk of a folder, which need not exist yet."""
-    place = folder
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    return shutil.disk_usage(place).free
-
-
 def require_space(folder: Path, needed: int, what: str) -> None:
     """Raise RunFolderError unless the disk of a folder, which need not exist yet, has room for `needed` bytes."""
     free = free_space(folder)
@@ -84,12 +76,3 @@ def full_disk_named(folder: Path) -> Iterator[None]:
             f"{folder}: the disk is full; nothing that was there before is lost. Make room and go on with "
             "--resume_from_checkpoint auto"
         ) from error
-
-
-def readable_size(size: float) -> str:
-    """Bytes as a person reads them, such as 1.2 GB."""
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
-        size /= 1000
-    raise AssertionError("the last unit returns")

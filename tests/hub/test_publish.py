@@ -189,6 +189,9 @@ def test_the_command(run, hub, api, monkeypatch, capsys):
     monkeypatch.setattr("huggingface_hub.HfApi", lambda: HfApi(endpoint=hub.url, token=hub.token))
     main(["publish", str(run), "--repo-id", "team/toy", "--dry_run"])
     printed = capsys.readouterr().out
+    main(["publish", str(run), "--repo-id", "team/toy", "--dry_run", "--json"])
+    planned = json.loads(capsys.readouterr().out)["branches"]
+    assert [branch["revision"] for branch in planned] == ["chck_1M", "chck_2M", "main"]
     assert hub.requests == []
     listed = set(re.findall(r"^ +[\d,]+  [0-9a-f]{12}  (.+)$", printed.split("branch main")[1], re.MULTILINE))
     assert re.search(r"stays here  checkpoint-120/  \(training state\)", printed)
@@ -196,10 +199,12 @@ def test_the_command(run, hub, api, monkeypatch, capsys):
     main(["publish", str(run), "--repo-id", "team/toy", "--tag", "v1", "--public"])
     assert "chck_1M      sent and found whole" in capsys.readouterr().out
     files = set(hub.repository("team/toy").resolve("main").files) - {".gitattributes"}
-    assert files == listed
+    assert files == listed == {file["path"] for file in planned[-1]["files"]}
     assert not hub.repository("team/toy").private
     main(["publish", str(run)])
     assert "3 unchanged: chck_1M, chck_2M, main" in capsys.readouterr().out
+    main(["publish", str(run), "--json"])
+    assert json.loads(capsys.readouterr().out)["unchanged"] == ["chck_1M", "chck_2M", "main"]
     assert_all_there(hub, run, "team/toy")
 
 
