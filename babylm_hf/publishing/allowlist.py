@@ -13,9 +13,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import PublishError
 from .leaks import LeakScan, safetensors_header
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationAdd
 
 _MODEL = (
     r"README\.md|LICENSE(\.\w+)?|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json"
@@ -67,6 +71,14 @@ class PublishedFile:
     def git_oid(self) -> str:
         """What the Hub knows a small file by: git's checksum of a blob."""
         return self._digest(hashlib.sha1(b"blob %d\0" % self.size))
+
+    def addition(self) -> CommitOperationAdd:
+        """What a commit adds. The client reads the file for it, and its checksum is kept, so that we need not."""
+        from huggingface_hub import CommitOperationAdd
+
+        added = CommitOperationAdd(path_in_repo=self.path, path_or_fileobj=self.source)
+        self.__dict__["sha256"] = added.upload_info.sha256.hex()
+        return added
 
     def _digest(self, digest: hashlib._Hash) -> str:
         if isinstance(self.source, bytes):

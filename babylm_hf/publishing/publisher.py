@@ -242,9 +242,9 @@ class HubPublisher:
         return bool(needed) or package.revision in self._committed
 
     def _commit(self, package: Package, add: list[PublishedFile], delete: list[str], parent: str) -> str:
-        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+        from huggingface_hub import CommitOperationDelete
 
-        operations: list[Any] = [CommitOperationAdd(path_in_repo=f.path, path_or_fileobj=f.source) for f in add]
+        operations: list[Any] = [file.addition() for file in add]
         operations += [CommitOperationDelete(path_in_repo=path) for path in delete]
         self._committed.add(package.revision)  # it may have been made although no answer comes
         made = self.api.create_commit(

@@ -1,7 +1,7 @@
 """Publishing while training goes on: `--push_to_hub`, with our publisher instead of the stock push.
 
 The stock push drops checkpoints when saves come fast, does not tell when one failed, and sends pickles. Here every
-milestone goes to a branch of its own from a thread beside the training, and at the end the run waits for what is left.
+milestone goes to a branch of its own from a process beside the training, and at the end the run waits for what is left.
 A Hub that cannot be reached never stops a run: it ends with a sentence that says what is missing, and
 `babylm-hf publish` brings it there.
 """
@@ -92,7 +92,7 @@ class PublishCallback(BabyLMCallback):
                 self.background.submit(name)
 
     def on_model_ready(self, folder: Path, milestone: str | None) -> None:
-        """A milestone is handed to the thread; after the final model the run waits until everything has arrived.
+        """A milestone is handed over; after the final model the run waits until everything has arrived.
 
         Raises:
             PublishError: something has not arrived; the run itself is complete on disk.
@@ -109,6 +109,9 @@ class PublishCallback(BabyLMCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """A script may end here: wait for the milestones. What failed is tried again after the final model."""
-        if self.background is not None:
+        """A script may end here: wait for the milestones. What failed is tried again after the final model.
+
+        A run that was asked to stop has no time for that; the one that resumes it sends what is left.
+        """
+        if self.background is not None and not self.trainer.preempted:
             self.background.wait(raising=False)

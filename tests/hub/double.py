@@ -112,6 +112,7 @@ class Handler(BaseHTTPRequestHandler):
 
     hub: HubDouble
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else every answer with a body waits 40 ms for the client to have read its head
 
     def log_message(self, *args: object) -> None:
         """Tests are silent."""

@@ -21,7 +21,7 @@ from babylm_hf.training import BabyLMTrainingArguments, PublishCallback, RecordC
 def trainer_of(folder, rows, hub, **options):
     """A trainer that saves two milestones and publishes them to me/run; nothing waits."""
     api = HfApi(endpoint=hub.url, token=hub.token)
-    publisher = HubPublisher(api, "me/run", folder / "run", retry=Retry(attempts=2, sleep=lambda seconds: None))
+    publisher = HubPublisher(api, "me/run", folder / "run", retry=Retry(attempts=2, first_wait=0.0))
     facts = {"name": "run", "card": {"licence": "apache-2.0", "language": "en", "author": None}}
     return tiny_trainer(
         folder,
