@@ -289,7 +289,10 @@ def pair_tasks(options: Options, folder: str | None) -> dict[str, Any]:
     quick = load_pairs(folder, options.evaluation.max_pairs)
 
     def measure(model: Any, tokenizer: Any, milestone: str | None) -> dict[str, Any]:
-        return evaluate_pairs(model, tokenizer, full if milestone is None else quick, backend=backend).to_dict()
+        if milestone is not None:
+            return evaluate_pairs(model, tokenizer, quick, backend=backend).to_dict()
+        found = evaluate_pairs(model, tokenizer, full, backend=backend)
+        return {**found.to_dict(), "outcomes": found.outcomes()}
 
     return {name: measure, **tasks}
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..errors import OptionError
-from ..publishing.measurements import latest, measurement
-from ..publishing.sweeps import Score, final_scores, milestone_scores
+from ..publishing.measurements import latest
+from ..publishing.sweeps import Score, final_scores
 from ..publishing.tables import main_score
-from .runs import Configuration, Run, differing
-from .statistics import Interval, hedges_g, holm, over_items, over_seeds
+from .curves import LearningCurve, learning_curves
+from .items import strata, units
+from .runs import Configuration, differing
+from .statistics import MIN_UNITS, Interval, Stratum, deviation, hedges_g, holm, over_items, over_seeds_and_items
 
 ALPHA = 0.05
 
@@ -26,9 +28,11 @@ class Difference:
         score: its values, and those of the baseline.
         mean: over seeds, in the units of the score.
         seeds: the interval over seeds; None where there are too few.
-        items: the interval over paradigms, of the models at hand; None where the records have too few.
+        items: the interval over items, of the models at hand; None where the records have too few.
+        both: the interval over seeds and items.
+        drawn: what stands for items: `items`, or `paradigms` where no single outcomes are recorded.
         effect: Hedges' g.
-        p_holm: p-value over seeds, corrected for all tests of its table.
+        p_holm: p-value of `interval`, corrected for all tests of its table.
         comparable: whether both were measured on the same items, and losses on the same tokens.
     """
 
@@ -38,9 +42,16 @@ class Difference:
     mean: float
     seeds: Interval | None
     items: Interval | None
+    both: Interval | None
+    drawn: str | None
     effect: float | None
     p_holm: float | None
     comparable: bool = True
+
+    @property
+    def interval(self) -> Interval | None:
+        """What the verdict goes by: over seeds and items, or over seeds alone where there are no items."""
+        return self.both or self.seeds
 
     @property
     def verdict(self) -> str:
@@ -50,8 +61,7 @@ class Difference:
         if self.seeds is None:
             few = min(len(self.score.spreads[label].values) for label in (self.label, self.baseline)) < 2
             return "too few seeds" if few else "no spread"
-        supported = self.p_holm is not None and self.p_holm < ALPHA
-        return "real" if supported and (self.items is None or self.items.excludes_zero) else "not shown"
+        return "real" if self.p_holm is not None and self.p_holm < ALPHA else "not shown"
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,7 @@ class Comparison:
         scores: the main score of each task of the final models.
         phenomena: accuracy by phenomenon.
         differences: of `scores`; of `phenomena` in `phenomenon_differences`.
-        milestones: name -> main scores there.
+        curves: the main score of each task, and the loss on held-out text, over the words seen.
         notes: what to know before believing a number.
     """
 
@@ -74,7 +84,7 @@ class Comparison:
     phenomena: list[Score]
     differences: list[Difference]
     phenomenon_differences: list[Difference]
-    milestones: dict[str, list[Score]]
+    curves: list[LearningCurve]
     notes: list[str]
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,9 +92,11 @@ class Comparison:
 
         def plain(found: Difference) -> dict[str, Any]:
             score = {"task": found.score.task, "score": found.score.name, "configuration": found.label}
-            intervals = {
-                name: asdict(one) if one else None for name, one in (("seeds", found.seeds), ("items", found.items))
+            intervals: dict[str, Any] = {
+                name: asdict(one) if one else None
+                for name, one in (("seeds", found.seeds), ("items", found.items), ("both", found.both))
             }
+            intervals["drawn"] = found.drawn
             rest = {"difference": found.mean, "hedges_g": found.effect, "p_holm": found.p_holm}
             return {**score, **rest, **intervals, "verdict": found.verdict}
 
@@ -104,6 +116,7 @@ class Comparison:
             ],
             "differences": [plain(one) for one in self.differences],
             "phenomena": [plain(one) for one in self.phenomenon_differences],
+            "curves": [one.to_dict() for one in self.curves],
             "notes": self.notes,
         }
 
@@ -125,21 +138,21 @@ def compare(configurations: Sequence[Configuration]) -> Comparison:
                 "evaluate both on the same tasks"
             )
     phenomena = final_scores(facts, phenomena=True)
-    differences = _differences(configurations, scores, with_items=True)
+    differences = _differences(configurations, scores)
     return Comparison(
         configurations=list(configurations),
         options=differing(configurations),
         scores=scores,
         phenomena=phenomena,
         differences=differences,
-        phenomenon_differences=_differences(configurations, phenomena, with_items=False),
-        milestones=milestone_scores(facts),
+        phenomenon_differences=_differences(configurations, phenomena, phenomena=True),
+        curves=learning_curves(configurations, names),
         notes=_notes(configurations, differences),
     )
 
 
 def _differences(
-    configurations: Sequence[Configuration], scores: Sequence[Score], *, with_items: bool
+    configurations: Sequence[Configuration], scores: Sequence[Score], *, phenomena: bool = False
 ) -> list[Difference]:
     base, found = configurations[0], []
     for score in scores:
@@ -147,33 +160,37 @@ def _differences(
             ours, theirs = score.spreads.get(one.label), score.spreads.get(base.label)
             if ours is None or theirs is None:
                 continue
-            seeds = over_seeds(ours.values, theirs.values)
-            items = over_items(_paired(one, base, score.task)) if with_items else None
-            effect = hedges_g(ours.values, theirs.values)
-            mean = seeds.mean if seeds else ours.mean - theirs.mean
+            seeds = deviation(ours.values, theirs.values)
             same = _comparable(one, base, score)
-            found.append(Difference(one.label, base.label, score, mean, seeds, items, effect, None, same))
-    corrected = holm([one.seeds.p if one.seeds and one.comparable else None for one in found])
-    return [Difference(**{**vars(one), "p_holm": p}) for one, p in zip(found, corrected, strict=True)]
+            drawn, parts = _items(one, base, score, phenomena) if same else (None, [])
+            found.append(
+                Difference(
+                    label=one.label,
+                    baseline=base.label,
+                    score=score,
+                    mean=seeds.mean if seeds else ours.mean - theirs.mean,
+                    seeds=seeds.interval() if seeds else None,
+                    items=over_items(parts),
+                    both=over_seeds_and_items(seeds, parts),
+                    drawn=drawn,
+                    effect=hedges_g(ours.values, theirs.values),
+                    p_holm=None,
+                    comparable=same,
+                )
+            )
+    corrected = holm([one.interval.p if one.interval and one.comparable else None for one in found])
+    return [replace(one, p_holm=p) for one, p in zip(found, corrected, strict=True)]
 
 
-def _paired(ours: Configuration, base: Configuration, task: str) -> list[float]:
-    """Difference of each paradigm that both have, means over seeds; phenomena where no paradigms were recorded."""
-    means = []
-    for one in (ours, base):
-        runs = [_units(run, task) for run in one.runs.values()]
-        shared = set.intersection(*map(set, runs))
-        means.append({name: sum(units[name] for units in runs) / len(runs) for name in shared})
-    return [means[0][name] - means[1][name] for name in sorted(set(means[0]) & set(means[1]))]
-
-
-def _units(run: Run, task: str) -> dict[str, float]:
-    events = [e for e in run.record.events("evaluation") if measurement(e).task == task and e.get("step", 0) > 0]
-    if not events:
-        return {}
-    metrics = events[-1]["metrics"]
-    units = metrics.get("paradigms") or metrics.get("phenomena") or {}
-    return {name: float(value) for name, value in units.items() if value is not None}
+def _items(ours: Configuration, base: Configuration, score: Score, phenomena: bool) -> tuple[str | None, list[Stratum]]:
+    """What is drawn again, and what it is called; nothing where there is too little of it."""
+    if (parts := strata(ours, base, score.task, score.name if phenomena else None)) is not None:
+        drawn = "items"
+    elif not phenomena and score.name == "accuracy":
+        drawn, parts = "paradigms", units(ours, base, score.task)
+    else:
+        return None, []
+    return (drawn, parts) if sum(len(one.differences) for one in parts) >= MIN_UNITS else (None, [])
 
 
 def _comparable(ours: Configuration, base: Configuration, score: Score) -> bool:
@@ -193,9 +210,12 @@ def _comparable(ours: Configuration, base: Configuration, score: Score) -> bool:
 def _notes(configurations: Sequence[Configuration], differences: Sequence[Difference]) -> list[str]:
     notes = [
         "Intervals are at 95 %. Over seeds: Student's, by pairs of one seed where at least two are shared, else "
-        "Welch's. Over paradigms: bootstrap; the records keep no single items, so paradigms (or phenomena) are drawn.",
-        "P-values are corrected by Holm's method for all tests of one table. A difference is called real only if "
-        "p is under 0.05 over seeds and zero lies outside the interval over paradigms, where there is one.",
+        "Welch's. Over items: paired bootstrap within paradigms, for the models at hand; where a record keeps no "
+        "single outcomes, paradigms are drawn instead. The verdict goes by both together: other seeds and other items.",
+        "P-values are corrected by Holm's method for all tests of one table: with twenty tests of nothing, one would "
+        "come out below 0.05 by chance. A difference is called real only if its corrected p is under 0.05.",
+        "g is Hedges' g, the difference in standard deviations of seeds. It says how far apart the methods are beside "
+        "the luck of a seed, and not whether the difference matters.",
     ]
     if few := [one.label for one in configurations if len(one.runs) < 2]:
         notes.append(f"One seed only: {', '.join(few)}. One run says nothing about a method; train more seeds.")

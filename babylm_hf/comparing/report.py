@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from ..publishing.markdown import cell_code, number, setting
+from ..publishing.markdown import cell_code, setting
 from ..publishing.sweeps import Score
 from ..publishing.tables import MISSING, table
+from . import cells
 from .comparison import Comparison, Difference
-from .statistics import Interval
 
 WIDTH = 80
 Table = tuple[str, list[str], list[list[str]]]
@@ -22,55 +22,45 @@ def tables(found: Comparison) -> Iterator[Table]:
     yield "Runs", ["", "configuration", "seeds"], rows
     if found.options:
         yield "What differs", ["option", *labels], [[n, *map(setting, v)] for n, v in found.options.items()]
-    yield "Scores, mean ± SD over seeds", ["score", *labels], [_score(score, labels) for score in found.scores]
-    header = ["score", "", "difference", "95 % over seeds", "g", "p", "verdict"]
-    yield f"Differences from {labels[0]}", header, [_difference(one) for one in found.differences]
-    items = [one for one in found.differences if one.items]
-    if items:
-        rows = [
-            [one.score.title, one.label, *_range(one.score, one.items), str(one.items.n)] for one in items if one.items
-        ]
-        yield "Over paradigms, for the models at hand", ["score", "", "95 % interval", "n"], rows
+    yield "Scores, mean ± SD over seeds", ["score", *labels], [_scores(score, labels) for score in found.scores]
+    yield from _difference_tables(f"Differences from {labels[0]}", "score", found.differences, phenomena=False)
     if found.phenomena:
-        yield "By phenomenon", ["phenomenon", *labels], [_score(score, labels, True) for score in found.phenomena]
+        rows = [_scores(score, labels, True) for score in found.phenomena]
+        yield "By phenomenon, mean ± SD over seeds", ["phenomenon", *labels], rows
     if found.phenomenon_differences:
-        yield f"By phenomenon, from {labels[0]}", header, [_difference(d, True) for d in found.phenomenon_differences]
+        title = f"By phenomenon, differences from {labels[0]}"
+        yield from _difference_tables(title, "phenomenon", found.phenomenon_differences, phenomena=True)
 
 
-def _points(score: Score) -> bool:
-    return score.chance is not None or score.name.endswith("accuracy")
+def _difference_tables(title: str, what: str, found: Sequence[Difference], *, phenomena: bool) -> Iterator[Table]:
+    names = [[cells.title(one.score, phenomena), one.label] for one in found]
+    rows = [
+        [
+            *name,
+            cells.value(one.score, one.mean, True),
+            cells.interval(one.score, one.interval),
+            cells.effect(one.effect),
+            cells.p_value(one.p_holm),
+            one.verdict,
+        ]
+        for name, one in zip(names, found, strict=True)
+    ]
+    yield title, [what, "", "diff.", "95 % interval", "g", "p", "verdict"], rows
+    if any(one.items for one in found):
+        rows = [
+            [*name, cells.interval(one.score, one.seeds), cells.interval(one.score, one.items), _drawn(one)]
+            for name, one in zip(names, found, strict=True)
+            if one.items
+        ]
+        yield f"{title}: the parts", [what, "", "over seeds", "over items", "n"], rows
 
 
-def _value(score: Score, value: float, signed: bool = False) -> str:
-    if _points(score):
-        return f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
-    return f"{value:+.3g}" if signed else number(value)
+def _drawn(one: Difference) -> str:
+    return f"{one.items.n:,} {one.drawn}" if one.items else MISSING
 
 
-def _title(score: Score, phenomenon: bool) -> str:
-    return score.name.replace("_", " ") if phenomenon else f"{score.title}, {score.name}"
-
-
-def _score(score: Score, labels: Sequence[str], phenomenon: bool = False) -> list[str]:
-    cells = []
-    for label in labels:
-        spread = score.spreads.get(label)
-        sd = f" ± {_value(score, spread.sd)}" if spread and spread.sd is not None else ""
-        cells.append(_value(score, spread.mean) + sd if spread else MISSING)
-    return [_title(score, phenomenon), *cells]
-
-
-def _range(score: Score, interval: Interval | None) -> list[str]:
-    if interval is None:
-        return [MISSING]
-    return [f"{_value(score, interval.low, True)} to {_value(score, interval.high, True)}"]
-
-
-def _difference(one: Difference, phenomenon: bool = False) -> list[str]:
-    effect = MISSING if one.effect is None else f"{one.effect:+.1f}"
-    p = MISSING if one.p_holm is None else "<.001" if one.p_holm < 0.001 else f"{one.p_holm:.3f}"
-    mean = _value(one.score, one.mean, True)
-    return [_title(one.score, phenomenon), one.label, mean, *_range(one.score, one.seeds), effect, p, one.verdict]
+def _scores(score: Score, labels: Sequence[str], phenomenon: bool = False) -> list[str]:
+    return [cells.title(score, phenomenon), *(cells.mean_and_sd(score, label) for label in labels)]
 
 
 def render_text(found: Comparison) -> str:
@@ -86,8 +76,8 @@ def _text_table(title: str, header: list[str], rows: list[list[str]]) -> str:
     while sum(widths) + 2 * (len(widths) - 1) > WIDTH and max(widths) > 3:
         widths[widths.index(max(widths))] -= 1
 
-    def line(cells: list[str]) -> str:
-        cut = [c if len(c) <= w else c[: w - 1] + "…" for c, w in zip(cells, widths, strict=True)]
+    def line(row: list[str]) -> str:
+        cut = [c if len(c) <= w else c[: w - 1] + "…" for c, w in zip(row, widths, strict=True)]
         return "  ".join(c.ljust(w) for c, w in zip(cut, widths, strict=True)).rstrip()
 
     return "\n".join([title, line(header), "-" * min(WIDTH, sum(widths) + 2 * (len(widths) - 1)), *map(line, rows)])
@@ -102,7 +92,8 @@ def render_markdown(found: Comparison) -> str:
     return "\n\n".join([*parts, "## Notes", "\n".join(f"- {note}" for note in found.notes)]) + "\n"
 
 
-_TEX = {"\\": r"\textbackslash{}", "±": r"$\pm$", "–": "--", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_TEX = {"\\": r"\textbackslash{}", "−": "$-$", "±": r"$\pm$", "–": "--"}
+_TEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _TEX |= {char: "\\" + char for char in "&%$#_{}"}
 
 
@@ -112,7 +103,7 @@ def _tex(text: str) -> str:
 
 def render_latex(found: Comparison) -> str:
     """As tables of LaTeX for the package booktabs."""
-    parts = []
+    parts = ["% babylm-hf compare; needs \\usepackage{booktabs}"]
     for title, header, rows in tables(found):
         lines = [" & ".join(map(_tex, row)) + r" \\" for row in rows]
         head = " & ".join(map(_tex, header)) + r" \\"

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
 from ..errors import OptionError, RunFolderError
 from ..publishing.facts import facts_of
+from ..publishing.markdown import setting
 from ..publishing.options import _AROUND
 from ..publishing.record import MANIFEST, RunRecord
 from ..publishing.sweeps import SweepRun
 
-_HUB = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB = re.compile(r"(?P<named>hub:)?(?P<repo>[\w.-]+/[\w.-]+?)(@(?P<revision>[\w./-]+))?")
+_SHOWN_OPTIONS = 2
+_RECORD_FILES = ["record/run.json", "record/events.jsonl", "record/evaluation/outcomes/*.json"]
 # These name one run of a configuration and not the configuration.
 _OF_ONE_RUN = frozenset({"seed", "data_seed"})
 
@@ -60,28 +63,43 @@ def read_run(source: str) -> Run:
     """Read one run.
 
     Args:
-        source: output folder of a run, folder of a record, or a repository on the Hub with a published record.
+        source: output folder of a run, folder of a record, or a repository on the Hub with a published record:
+            `namespace/name` or, where a folder has that name too, `hub:namespace/name`; both may end in `@revision`.
 
     Raises:
         RunFolderError: no record there, or one that cannot be read.
     """
-    folder = Path(source)
-    if not folder.exists() and _HUB.fullmatch(source):
-        folder = _from_hub(source)
+    folder, named = Path(source), _HUB.fullmatch(source)
+    if named and (named["named"] or not folder.exists()):
+        folder = _from_hub(named["repo"], named["revision"])
+    elif source.startswith("hub:"):
+        raise RunFolderError(f"{source} is no repository; write hub:namespace/name or hub:namespace/name@revision")
     place = folder / "record" if (folder / "record" / MANIFEST).is_file() else folder
     record = RunRecord.open(place)
     return Run(source, record, facts_of(record))
 
 
-def _from_hub(repo_id: str) -> Path:
+def _from_hub(repo_id: str, revision: str | None) -> Path:
+    """The record of a repository, in the cache of the Hub's client."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    where = f"{repo_id}@{revision}" if revision else repo_id
     try:
-        return Path(snapshot_download(repo_id, allow_patterns=["record/*.json*"]))
+        folder = Path(snapshot_download(repo_id, revision=revision, allow_patterns=_RECORD_FILES))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise RunFolderError(f"{repo_id} is neither a folder nor a repository that the Hub gives ({reason})") from error
+        raise RunFolderError(
+            f"{where} is neither a folder nor a repository that the Hub gives ({reason.rstrip('.')}); "
+            "check the name, the revision and your access"
+        ) from error
+    if not (folder / "record" / MANIFEST).is_file():
+        branch = " (milestones have none, main does)" if revision else ""
+        raise RunFolderError(
+            f"{where} has no run record{branch}; repositories published with `babylm-hf publish` or --push_to_hub "
+            f"have it as record/{MANIFEST}"
+        )
+    return folder
 
 
 def read_configurations(sources: Sequence[str]) -> list[Configuration]:
@@ -108,10 +126,20 @@ def read_configurations(sources: Sequence[str]) -> list[Configuration]:
         runs[run.seed], settings[key] = run, found
     if len(groups) > len(ascii_uppercase):
         raise OptionError(f"RUN: {len(groups)} configurations are more than {len(ascii_uppercase)}; compare fewer")
-    return [
+    named = [
         Configuration(letter, _name(runs), settings[key], dict(sorted(runs.items())))
         for letter, (key, runs) in zip(ascii_uppercase, groups.items(), strict=False)
     ]
+    return [replace(one, name=_told_apart(one, named)) for one in named]
+
+
+def _told_apart(one: Configuration, others: Sequence[Configuration]) -> str:
+    """Its name, and where others have the same the first options in which they differ."""
+    same = [other for other in others if other.name == one.name]
+    if len(same) == 1:
+        return one.name
+    options = list(differing(same))[:_SHOWN_OPTIONS]
+    return f"{one.name} ({', '.join(f'{name} {setting(one.settings.get(name))}' for name in options)})"
 
 
 def _name(runs: Mapping[int, Run]) -> str:

@@ -50,7 +50,11 @@ def _measure(suite: TaskSuite, task: str, backend: Backend, about: dict[str, Any
         results, failures, _ = suite.score(model, tokenizer, backend)
         if failures:
             raise OptionError(f"--eval_tasks: {failures[task]}")
-        facts = {"scoring": suite.state, "precision": _precision(model), **({"about": about} if about else {})}
+        facts: dict[str, Any] = {"scoring": suite.state, "precision": _precision(model)}
+        if about:
+            facts["about"] = about
+        if milestone is None and results[task].outcomes:
+            facts["outcomes"] = results[task].outcomes
         return {**facts, **_for_record(results[task].metrics)}
 
     return measure

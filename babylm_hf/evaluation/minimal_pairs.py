@@ -17,6 +17,7 @@ import numpy as np
 from torch import nn
 
 from ..errors import CorpusError, OptionError
+from .outcomes import item_outcomes
 from .scoring import Backend, score_sentences
 
 if TYPE_CHECKING:
@@ -101,6 +102,16 @@ class PairResults:
             "phenomena": self.by_phenomenon(),
             "fields": self.by_field(),
         }
+
+    def outcomes(self) -> dict[str, Any]:
+        """The outcome of every pair, for a comparison item by item."""
+        return item_outcomes(
+            [pair.uid for pair in self.pairs],
+            [pair.term for pair in self.pairs],
+            self.credit(),
+            (text for pair in self.pairs for text in (pair.good, pair.bad)),
+            lambda accuracy: float(np.mean(list(accuracy.values()))),
+        )
 
     def _means(self, key: Callable[[MinimalPair], str], scoring: Scoring) -> dict[str, float]:
         groups: dict[str, list[float]] = {}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 INK, MUTED, FAINT = "#1f2933", "#69757f", "#dfe4e8"
 BLUE, LIGHT_BLUE, ORANGE, GREEN = "#1d5f9e", "#9cc3e4", "#c8651b", "#3d7f5c"
-_STYLE: dict[str, Any] = {
+STYLE: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": 10,
     "axes.edgecolor": MUTED,
@@ -37,7 +37,7 @@ _STYLE: dict[str, Any] = {
     "svg.hashsalt": "babylm_hf",
 }
 # A range of milestones wider than this is drawn on a logarithmic axis: most of the learning lies in its first tenth.
-_LOG_RANGE = 20
+LOG_RANGE = 20
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def drawn(panels: int, fill: Callable[[Figure, list[Axes]], None]) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.0, 0.75 + 2.75 * panels), dpi=144, layout="constrained", facecolor="white")
         FigureCanvasAgg(figure)
         all_axes = list(figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0])
@@ -93,7 +93,7 @@ def _words_axis(axes: Axes, curves: Curves) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     places = [x for _, x in curves.milestones if x > 0]
-    if places and curves.total / min(places) > _LOG_RANGE:
+    if places and curves.total / min(places) > LOG_RANGE:
         axes.set_xscale("log")
         axes.set_xlim(min(places) * 0.7, curves.total * 1.25)
         axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
@@ -104,7 +104,7 @@ def _words_axis(axes: Axes, curves: Curves) -> None:
         axes.set_xlim(0, curves.total * 1.06 or 1)
         axes.xaxis.set_major_locator(MaxNLocator(8))
         note = ""
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words_tick(value)))
     axes.set_xlabel("words seen" + note if curves.unit == "words" else "optimizer steps" + note)
 
 
@@ -184,7 +184,8 @@ def percents(curve: Curve) -> list[float]:
     return [100 * y for y in curve.y]
 
 
-def _tick(value: float) -> str:
+def words_tick(value: float) -> str:
+    """A number of words at an axis: 1M, 500K."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
         if value >= size:
             return f"{value / size:g}{unit}"

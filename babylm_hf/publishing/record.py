@@ -1,8 +1,9 @@
 """The run record: everything that is ever said about a run, as facts on disk.
 
-Two files. `run.json`, the manifest, says what the run is; it is replaced whole. `events.jsonl` says what happened, one
-JSON object a line; it only grows. There is one writer. Each line is on disk before `append` returns, and a last line
-torn by a crash is passed over when read and cut off before the next one is written.
+Two files, and one more for each task with items. `run.json`, the manifest, says what the run is; it is replaced whole.
+`events.jsonl` says what happened, one JSON object a line; it only grows. There is one writer. Each line is on disk
+before `append` returns, and a last line torn by a crash is passed over when read and cut off before the next one is
+written.
 
 Cards, figures and tables are rendered from the record alone, so they can be rendered again at any time. What they read
 (only `family` must be there; what is missing is left out of the card):
@@ -26,11 +27,15 @@ events.jsonl, each with `kind`, `time`, and `step` (optimizer steps done) and `w
     milestone: name, folder, target_words
     policy: updates, mean, min, max, top[[id, weight, piece]], bottom[...]; the piece may be left out
     resume: checkpoint. end: seconds, reason, flops. stage: seq_length, batch_size, pass
+
+evaluation/outcomes/TASK.json: the outcome of every item, of the final model
+    format, task, step, words, sha256 (of the items), paradigms{name: {phenomenon, weight, outcomes}}
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,7 +125,30 @@ class RunRecord:
         append_line(self._events_path, event)
         return event
 
+    def write_outcomes(self, task: str, **facts: Any) -> None:
+        """Keep the outcome of every item of a task, of the final model; see `babylm_hf.evaluation.outcomes`."""
+        content = json.dumps({"format": FORMAT, "task": task, **plain(facts)}, ensure_ascii=False)
+        write_whole(self._outcomes_path(task), content + "\n")
+
     # ---- reading
+
+    def outcomes(self, task: str) -> dict[str, Any] | None:
+        """The outcome of every item of a task, with the `step` of the model; None where the record has none.
+
+        Raises:
+            RunFolderError: the file is damaged.
+        """
+        path = self._outcomes_path(task)
+        if not path.is_file():
+            return None
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            return {"step": int(found["step"]), **found} if found["format"] == FORMAT else None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunFolderError(f"{path} cannot be read ({error}); restore it from a copy of the run") from error
+
+    def _outcomes_path(self, task: str) -> Path:
+        return self.folder / "evaluation" / "outcomes" / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', task)}.json"
 
     def events(self, kind: str | None = None) -> list[Event]:
         """What happened, in order, without what a later resume has superseded: events of a step after the resumed one,

@@ -74,6 +74,8 @@ class MeasuringTrainer(WatchedTrainer):
                 with self.exported_weights():
                     metrics = dict(measure(model, self.processing_class, name))
                 about = metrics.pop("about", {})  # facts of the event itself, such as its data set
+                if outcomes := metrics.pop("outcomes", None):
+                    self.notify("outcomes", task=task, **outcomes)
                 self.notify("evaluation", task=task, metrics=metrics, milestone=name, **about)
         self.accelerator.wait_for_everyone()
         vars(self.control).update(wanted)

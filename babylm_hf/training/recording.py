@@ -67,8 +67,10 @@ class RecordCallback(BabyLMCallback):
             self.record.append("log", step=state.global_step, words=self.trainer.words_seen, seconds=seconds, **shown)
 
     def on_fact(self, kind: str, facts: dict[str, Any]) -> None:
-        """Every fact the trainer announces is a line of the record."""
-        if self.record is not None:
+        """Every fact the trainer announces is a line of the record; the outcomes of single items are a file of it."""
+        if self.record is not None and kind == "outcomes":
+            self.record.write_outcomes(**facts)
+        elif self.record is not None:
             self.record.append(kind, **facts)
 
     def on_model_folder(self, folder: Path, milestone: str | None) -> None:

@@ -6,28 +6,23 @@ import json
 
 import numpy as np
 import pytest
-from synthetic_record import TOTAL_STEPS, TOTAL_WORDS, synthetic_record
+from synthetic_record import TOTAL_STEPS, TOTAL_WORDS
+from synthetic_runs import make_run
 
 from babylm_hf.cli import main
 from babylm_hf.comparing import compare, read_configurations
 from babylm_hf.comparing.report import render_latex, render_markdown, render_text
-from babylm_hf.comparing.statistics import hedges_g, holm, over_items, over_seeds
+from babylm_hf.comparing.statistics import (
+    Stratum,
+    deviation,
+    hedges_g,
+    holm,
+    over_items,
+    over_seeds,
+    over_seeds_and_items,
+    stratum,
+)
 from babylm_hf.errors import OptionError, RunFolderError
-
-
-def make_run(folder, recipe, seed, shift=0.0, noise=0.01, task="blimp", **changes):
-    record = synthetic_record(folder / "record", seed=seed, recipe=recipe, name=f"{recipe}_{seed}", **changes)
-    rng = np.random.default_rng([seed, *recipe.encode()])
-    common = np.random.default_rng(0).uniform(0.5, 0.8, 20)
-    paradigms = common + shift + rng.normal(0, noise) + rng.normal(0, 0.002, 20)
-    metrics = {
-        "accuracy": float(paradigms.mean()),
-        "items": 2000,
-        "paradigms": {f"p{i}": float(v) for i, v in enumerate(paradigms)},
-        "phenomena": {"agreement": float(paradigms[:10].mean()), "islands": float(paradigms[10:].mean())},
-    }
-    record.append("evaluation", step=TOTAL_STEPS, words=TOTAL_WORDS, task=task, metrics=metrics, milestone=None)
-    return str(folder)
 
 
 def runs_of(tmp_path, recipe, seeds, **kwargs):
@@ -52,11 +47,68 @@ def test_intervals_over_seeds_cover_the_truth(base_seeds):
     assert 0.025 < wrong / trials < 0.065
 
 
+def test_why_seeds_are_not_resampled():
+    rng, trials = np.random.default_rng(3), 4000
+    values = rng.normal(0, 1, (trials, 3))
+    means = np.take_along_axis(values[:, None], rng.integers(3, size=(trials, 400, 3)), axis=2).mean(2)
+    low, high = np.quantile(means, [0.025, 0.975], axis=1)
+    covered = float(np.mean((low <= 0) & (high >= 0)))
+    assert 0.70 < covered < 0.80  # says 95 %
+
+
 def test_intervals_over_items_cover_the_truth():
     rng, trials = np.random.default_rng(2), 400
-    found = [over_items(rng.normal(0.03, 0.1, 60), resamples=1000) for _ in range(trials)]
+    found = [over_items([Stratum(1.0, rng.normal(0.03, 0.1, 60))], resamples=1000) for _ in range(trials)]
     assert 0.91 < sum(one.low <= 0.03 <= one.high for one in found) / trials < 0.98
-    assert over_items([0.1] * 9) is None
+    assert over_items([Stratum(1.0, np.full(9, 0.1))]) is None
+
+
+def experiment(rng, effects, sd, base_seeds=range(3)):
+    """Models of a baseline and of methods that are better by `effects`, on items of their own: seeds and strata.
+
+    Chances stay within 0 and 1, so that the true differences are the effects' means.
+    """
+    easy = rng.uniform(0.35, 0.65, (4, 50))
+
+    def models(effect, seeds):
+        return {seed: (rng.random(easy.shape) < easy + effect + rng.normal(0, sd)).astype(float) for seed in seeds}
+
+    base = models(0.0, base_seeds)
+    for effect in effects:
+        ours = models(effect, range(3))
+        parts = [
+            stratum(0.25, *({seed: answers[k] for seed, answers in side.items()} for side in (ours, base)))
+            for k in range(len(easy))
+        ]
+        means = ({seed: float(answers.mean()) for seed, answers in side.items()} for side in (ours, base))
+        yield deviation(*means), parts
+
+
+@pytest.mark.parametrize("base_seeds", [range(3), range(10, 13)], ids=["paired", "welch"])
+@pytest.mark.parametrize(
+    ("sd", "item_sd"), [(0.0, 0.1), (0.03, 0.0), (0.02, 0.1)], ids=["items vary", "seeds vary", "both vary"]
+)
+def test_intervals_over_seeds_and_items_cover_the_truth(base_seeds, sd, item_sd):
+    """Seeds and items are both drawn anew in every trial, as they would be in the next experiment."""
+    rng, truth, covered = np.random.default_rng(5), 0.03, []
+    for _ in range(300):
+        effect = truth + np.clip(rng.normal(0, item_sd, (4, 50)), -0.2, 0.2)
+        ((seeds, parts),) = experiment(rng, [effect], sd, base_seeds)
+        if seeds is not None:  # three differences that are equal by chance allow no verdict
+            found = over_seeds_and_items(seeds, parts, resamples=200)
+            covered.append(found.low <= truth <= found.high)
+    assert 0.92 < np.mean(covered) <= 0.985  # at 95 % the standard error of 300 trials is 1.3 points
+
+
+def test_of_five_copies_of_one_method_hardly_ever_one_is_called_different():
+    rng, wrong, uncorrected = np.random.default_rng(7), [], []
+    for _ in range(200):
+        found = [over_seeds_and_items(*one, resamples=100) for one in experiment(rng, [0.0] * 5, 0.02)]
+        p_values = [one.p if one else None for one in found]
+        wrong.append(min(p for p in holm(p_values) if p is not None) < 0.05)
+        uncorrected.append(min(p for p in p_values if p is not None) < 0.05)
+    assert np.mean(wrong) < 0.09  # 5 %, and 2.5 standard errors
+    assert np.mean(uncorrected) > 0.1
 
 
 def test_holm_and_effect_size_by_hand():
@@ -66,14 +118,33 @@ def test_holm_and_effect_size_by_hand():
     assert over_seeds({0: 1.0}, {0: 0.5, 1: 0.6}) is None
 
 
-def test_a_large_effect_is_real_and_an_a_a_comparison_is_not(tmp_path):
-    base = runs_of(tmp_path, "soft", range(4))
-    effect = blimp(compare(read_configurations([*base, *runs_of(tmp_path, "hard_x", range(4), shift=0.1)])))
+@pytest.mark.parametrize("items", [False, True], ids=["paradigms", "items"])
+def test_a_large_effect_is_real_and_an_a_a_comparison_is_not(tmp_path, items):
+    base = runs_of(tmp_path, "soft", range(4), items=items)
+    effect = blimp(
+        compare(read_configurations([*base, *runs_of(tmp_path, "hard_x", range(4), shift=0.1, items=items)]))
+    )
     assert effect.verdict == "real"
-    assert effect.seeds.low <= 0.1 <= effect.seeds.high
-    assert effect.items.excludes_zero
-    same = compare(read_configurations([*base, *runs_of(tmp_path, "again", range(4))]))
+    assert (effect.drawn, effect.items.n) == (("items", 1000) if items else ("paradigms", 20))
+    for interval in (effect.seeds, effect.both):
+        assert interval.low <= 0.1 <= interval.high
+    assert effect.interval is effect.both
+    same = compare(read_configurations([*base, *runs_of(tmp_path, "again", range(4), items=items)]))
     assert all(one.verdict != "real" for one in (*same.differences, *same.phenomenon_differences))
+
+
+def test_outcomes_that_do_not_fit_the_score_are_not_used(tmp_path):
+    runs = [*runs_of(tmp_path, "soft", range(2), items=True), *runs_of(tmp_path, "hard", range(2), items=True)]
+    assert blimp(compare(read_configurations(runs))).drawn == "items"
+    path = tmp_path / "hard" / "seed-1" / "record" / "evaluation" / "outcomes" / "blimp.json"
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    for change in ({"step": 7}, {"sha256": "0"}, {"paradigms": {**kept["paradigms"], "p0": {**kept["paradigms"]["p0"],
+                   "outcomes": "0" * 50}}}):  # fmt: skip
+        path.write_text(json.dumps({**kept, **change}), encoding="utf-8")
+        assert blimp(compare(read_configurations(runs))).drawn == "paradigms"
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(RunFolderError, match=r"outcomes/blimp.json cannot be read"):
+        compare(read_configurations(runs))
 
 
 def test_one_seed_is_no_claim(tmp_path):

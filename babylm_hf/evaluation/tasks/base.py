@@ -45,6 +45,7 @@ class TaskResult:
         records: for tasks that report one line a row, those lines.
         files: further files of the official result tree, name -> text.
         folder: name of the data folder, which official results are filed under.
+        outcomes: of every item, as `babylm_hf.evaluation.outcomes` writes them; None for tasks without right and wrong.
     """
 
     task: str
@@ -57,6 +58,7 @@ class TaskResult:
     records: tuple[dict[str, Any], ...] = ()
     files: dict[str, str] = field(default_factory=dict)
     folder: str = ""
+    outcomes: dict[str, Any] | None = None
 
 
 class Task(ABC):

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import numpy as np
 
 from ...errors import CorpusError
+from ..outcomes import item_outcomes
 from ..score_rows import ScoreRow
 from ..scoring_plan import AnyRequest, Request
 from .base import NEAR_TIE, Counts, Task, TaskResult, Ties
@@ -109,6 +110,7 @@ class ChoiceTask(Task):
             },
             predictions=self.predictions(scores, ties),
             scores=scores,
+            outcomes=self._outcomes(verdicts[ties]),
         )
 
     def candidate_scores(self, values: Sequence[np.ndarray]) -> np.ndarray:
@@ -130,6 +132,15 @@ class ChoiceTask(Task):
         return found
 
     # ------------------------------------------------------------------ parts
+
+    def _outcomes(self, credits: np.ndarray) -> dict[str, Any]:
+        def overall(accuracy: dict[str, float]) -> float:
+            return self.overall(Counts(accuracy, dict.fromkeys(accuracy, 1)))
+
+        texts = (text for item in self.items for text in (*item.sentences, *item.completions))
+        uids = [item.uid for item in self.items]
+        shown = [item.groups.get(self.phenomenon, "") for item in self.items] if self.phenomenon else uids
+        return item_outcomes(uids, shown, credits, texts, overall)
 
     def _by(self, group: str, credits: np.ndarray) -> Counts:
         counts = Counts()
