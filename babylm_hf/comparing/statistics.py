@@ -164,7 +164,11 @@ def over_seeds_and_items(
 
     reach = 2 * float(t.ppf(0.5 + LEVEL / 2, seeds.freedom)) * seeds.error + 2 * float(np.abs(shifts).max())
     ends = (seeds.mean - reach, seeds.mean + reach)
-    low, high = (float(brentq(lambda x, q=q: below(x) - q, *ends, xtol=1e-5 * seeds.error)) for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+
+    def quantile(share: float) -> float:
+        return float(brentq(lambda value: below(value) - share, *ends, xtol=1e-5 * seeds.error))
+
+    low, high = quantile((1 - LEVEL) / 2), quantile((1 + LEVEL) / 2)
     at_zero = below(0.0)
     return Interval(seeds.mean, low, high, min(1.0, 2 * min(at_zero, 1 - at_zero)), units)
 
