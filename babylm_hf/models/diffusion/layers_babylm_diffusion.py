@@ -122,35 +122,41 @@ class DiffusionAttention(nn.Module):
             hidden: normed states.
             positions: position vectors `[2K - 1, D]`.
             buckets: the vector of each distance, from L - 1 down to 1 - L, int64 `[2L - 1]`.
-            padding: bool `[B, 1, 1, L]`, True where there is no token; None where every position holds one.
+            padding: `[1, B, 1, L]` for the scores, far below 0 where there is no token; None where every position
+                holds one.
         """
         query, key = (self._by_head(part) for part in self.query_key(hidden).chunk(2, dim=-1))
         value, gate = self.value_gate(hidden).chunk(2, dim=-1)
         bias = self.position_scores(query, key, positions, buckets)
         if padding is not None:
-            bias = bias.masked_fill_(padding, torch.finfo(bias.dtype).min)
+            bias = bias + padding.to(bias.dtype)
         dropout = self.probs_dropout if self.training else 0.0
         context = F.scaled_dot_product_attention(
             query, key, self._by_head(value), attn_mask=bias, dropout_p=dropout, scale=self.scale
         )
-        context = context.transpose(1, 2).flatten(2) * F.gelu(gate)
+        context = context.permute(1, 2, 0, 3).flatten(2) * F.gelu(gate)
         return self.dropout(self.dense_out(self.context_layer_norm(context)))
 
     def _by_head(self, states: Tensor) -> Tensor:
-        """`[..., L, D]` to `[..., H, L, D / H]`."""
-        return states.unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+        """`[B, L, D]` to `[H, B, L, D / H]`; with heads first all rows of a batch share one product with positions."""
+        return states.unflatten(-1, (self.heads, -1)).permute(2, 0, 1, 3)
 
     def position_scores(self, query: Tensor, key: Tensor, positions: Tensor, buckets: Tensor) -> Tensor:
-        """The scaled part of the scores that depends on distances, `[B, H, L, L]`: q_i . k_d + k_j . q_d, d = i - j."""
+        """The scaled part of the scores that depends on distances, `[H, B, L, L]`: q_i . k_d + k_j . q_d, d = i - j."""
         projected = (self.query_key(positions) * self.scale).to(query.dtype)
-        # [H, 2K - 1, D / H], and with `buckets` one column for every distance of the row.
-        position_query, position_key = (self._by_head(part) for part in projected.chunk(2, dim=-1))
-        content_to_position = query @ position_key[:, buckets].transpose(-1, -2)
+        # [H, D / H, 2L - 1]: one column for every distance of the row.
+        position_query, position_key = projected.unflatten(-1, (2, self.heads, -1)).permute(1, 2, 3, 0)
+        content_to_position = self._products(query, position_key[..., buckets])
         # For a key the distances run the other way: row j needs i - j for i = 0, 1, ... as its columns.
-        position_to_content = key @ position_query[:, buckets.flip(0)].transpose(-1, -2)
+        position_to_content = self._products(key, position_query[..., buckets.flip(0)])
         by_query = _ReadByDistance.apply(content_to_position)
         by_key = _ReadByDistance.apply(position_to_content)
         return by_query + by_key.transpose(-1, -2)
+
+    @staticmethod
+    def _products(states: Tensor, columns: Tensor) -> Tensor:
+        """`[H, B, L, D / H]` with `[H, D / H, W]` to `[H, B, L, W]`."""
+        return torch.bmm(states.flatten(1, 2), columns).unflatten(1, states.shape[1:3])
 
 
 class DiffusionFeedForward(nn.Module):

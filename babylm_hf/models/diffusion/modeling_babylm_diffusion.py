@@ -121,7 +121,11 @@ class BabyLMDiffusionModel(BabyLMDiffusionPreTrainedModel):
         buckets = distance_buckets(
             input_ids.shape[1], config.position_bucket_size, config.max_position_embeddings, input_ids.device
         ).flip(0)
-        padding = None if attention_mask is None else ~attention_mask.bool()[:, None, None, :]
+        padding = None
+        if attention_mask is not None:
+            # Half the least number: a sum with any score stays finite, and no weight comes of it.
+            least = torch.finfo(hidden.dtype).min / 2
+            padding = (~attention_mask.bool()[None, :, None, :]).to(hidden.dtype) * least
         wanted = output_hidden_states if output_hidden_states is not None else config.output_hidden_states
         states = [hidden]
         for layer in self.layers:
