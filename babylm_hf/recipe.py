@@ -19,7 +19,7 @@ from .arguments import (
     ModelArguments,
     TokenizerArguments,
 )
-from .environment import share_the_machine
+from .environment import share_the_machine, use_the_cores
 from .errors import EXIT_PREEMPTED, EXIT_USER_ERROR, BabyLMError, OptionError, Preempted
 from .parsing import HelpfulParser
 from .terminal import no_bars_without_a_terminal, say_error
@@ -63,6 +63,7 @@ class Recipe:
     def main(self, argv: list[str] | None = None) -> None:
         """Parse the command line and run; a mistake of the user's ends with one sentence and exit status 2."""
         share_the_machine()
+        use_the_cores()
         no_bars_without_a_terminal()
         try:
             self.run(self.parse(argv))
