@@ -175,7 +175,11 @@ def find_collator(options: Options, tokenizer: Any, rows: Any) -> RowCollator:
     if options.model.objective == "causal":
         return DataCollatorForCausalRows(tokenizer, separate_documents=options.corpus.separate_documents)
     return collator_of(
-        options.masking, tokenizer, token_counts=rows.token_counts(), **masking_context(options, tokenizer)
+        options.masking,
+        tokenizer,
+        token_counts=rows.token_counts(),
+        own=options.policy,
+        **masking_context(options, tokenizer),
     )
 
 
@@ -302,7 +306,8 @@ def show_masking(options: Options, trainer: BabyLMTrainer, tokenizer: Any) -> No
     args, counts = trainer.args, trainer.rows.token_counts()
     if not isinstance(trainer.data_collator, MaskingCollator):
         return
-    trainer.add_callback(MaskingStateCallback(options.masking, counts, **masking_context(options, tokenizer)))
+    if options.policy is None:  # one of the recipe's own cannot be made again from the options
+        trainer.add_callback(MaskingStateCallback(options.masking, counts, **masking_context(options, tokenizer)))
     for callback in trainer.callback_handler.callbacks:
         if isinstance(callback, FeedbackCallback):
             callback.groups = {

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .arguments import (
     CardArguments,
@@ -24,6 +25,9 @@ from .errors import EXIT_PREEMPTED, EXIT_USER_ERROR, BabyLMError, OptionError, P
 from .parsing import HelpfulParser
 from .terminal import no_bars_without_a_terminal, say_error
 
+if TYPE_CHECKING:
+    from .masking import Policy, Vocabulary
+
 
 @dataclass
 class Options:
@@ -36,6 +40,8 @@ class Options:
     evaluation: EvaluationArguments
     card: CardArguments
     training: Any  # BabyLMTrainingArguments; named late because its module imports torch
+    policy: Callable[[Vocabulary], Policy] | None = None
+    """Of a recipe that brings its own masking policy, in place of what `masking` names."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class Recipe:
         defaults: option name -> value, where it differs from the option's own default.
         demo: the same for `--demo`, on top of `defaults`.
         gpu: the same where there is a GPU that computes in bfloat16, unless `--use_cpu` is given.
+        policy: makes a masking policy of the recipe's own from the vocabulary's ids; `--masking` is not asked then.
     """
 
     name: str
@@ -59,6 +66,7 @@ class Recipe:
     defaults: dict[str, Any] = field(default_factory=dict)
     demo: dict[str, Any] = field(default_factory=dict)
     gpu: dict[str, Any] = field(default_factory=dict)
+    policy: Callable[[Vocabulary], Policy] | None = None
 
     def main(self, argv: list[str] | None = None) -> None:
         """Parse the command line and run; a mistake of the user's ends with one sentence and exit status 2."""
@@ -100,7 +108,8 @@ class Recipe:
             raise OptionError(" ".join(str(error).split())) from error
         if rest:
             parser.unknown_option(rest[0])
-        return Options(*parsed)
+        corpus, tokenizer, model, masking, evaluation, card, training = parsed
+        return Options(corpus, tokenizer, model, masking, evaluation, card, training, self.policy)
 
     def run(self, options: Options) -> Any:
         """Train as told; returns the trainer. Everything it makes lies in `--output_dir`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -67,6 +67,7 @@ def collator_of(
     num_passes: int = 10,
     batch_tokens: int = 8192,
     trained: Collection[int] = (),
+    own: Callable[[Vocabulary], Policy] | None = None,
 ) -> MaskingCollator:
     """The collator that the options describe.
 
@@ -78,13 +79,14 @@ def collator_of(
         num_passes: of the run, for the curriculum of frequency masking.
         batch_tokens: tokens in an optimizer step, for the frequency-only control.
         trained: special ids that are masked and learnt like words.
+        own: makes the policy, in place of the one that the options name.
 
     Raises:
         OptionError: an option cannot work.
     """
     rate, prior = rate_of(options), _prior(options.mask_prior)
     kind, reference = options.policy_name(), options.reference_behaviour
-    if kind in get_args(GuidedKind):
+    if own is None and kind in get_args(GuidedKind):
         if trained:
             raise OptionError(f"--end_of_text cannot be combined with --masking {kind}; leave it out")
         guided = _guided(options, tokenizer, kind, seed, token_counts, batch_tokens, prior)
@@ -92,12 +94,16 @@ def collator_of(
         return guided
     vocabulary = Vocabulary.of(tokenizer).training(trained)
     # The published code of adaptive masking makes special tokens targets and replacements; that of diffusion does not.
-    specials = reference and kind in ("regular", "hard", "soft") and not rate.weighted
+    specials = reference and own is None and kind in ("regular", "hard", "soft") and not rate.weighted
     random = options.random_replace_prob
     collator = MaskingCollator(
         vocabulary,
         rate=rate,
-        policy=_policy(options, vocabulary, kind, rate, token_counts, num_passes, specials),
+        policy=(
+            own(vocabulary)
+            if own is not None
+            else _policy(options, vocabulary, kind, rate, token_counts, num_passes, specials)
+        ),
         corruption=Corruption(
             vocabulary.mask_id, options.mask_replace_prob, random, random_ids(vocabulary, specials) if random else ()
         ),
