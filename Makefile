@@ -1,6 +1,6 @@
 # Targets a contributor needs; `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install test test-slow old-transformers lint format demo
+.PHONY: help install test test-slow old-transformers lint format docs demo
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ lint:  ## check style and types
 
 format:  ## put the code into the house's style
 	ruff check --fix . && ruff format .
+
+docs:  ## build the pages into site/; a broken link or docstring is an error
+	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --quiet
 
 demo:  ## train the demonstration model
 	accelerate launch recipes/hard_decay.py --demo
