@@ -49,7 +49,7 @@ EXAMPLES = {
         "babylm-hf sweep hard_decay --seeds 0 1 2 --train_file a.txt",
         "babylm-hf sweep hard_decay --seeds 0 1 --variant hard= --variant soft='--masking soft' --demo",
     ),
-    "compare": ("babylm-hf compare runs/hard/seed-* runs/soft/seed-* --markdown comparison.md",),
+    "compare": ("babylm-hf compare runs/hard/seed-* runs/soft/seed-* --html comparison.html",),
     "card": ("babylm-hf card runs/mine",),
     "publish": (
         "babylm-hf publish runs/mine --repo-id me/mine --dry_run",
