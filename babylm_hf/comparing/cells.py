@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import math
+
 from ..publishing.markdown import number, spaced
 from ..publishing.sweeps import Score
 from ..publishing.tables import MISSING
-from .comparison import Difference
+from .comparison import Difference, is_share
 from .statistics import Interval
 
 LOWER_IS_BETTER = ("loss", "nelbo", "perplexity")
 """Scores of which less is better."""
-
-
-def in_points(score: Score) -> bool:
-    """Whether it is a share, shown in per cent; its differences are points."""
-    return score.chance is not None or score.name.endswith("accuracy")
+_LARGE = 100
 
 
 def value(score: Score, number_: float | None, signed: bool = False) -> str:
-    """A score, or with its sign a difference of scores; shares times 100."""
+    """A score, or with its sign a difference of scores; shares in per cent, their differences in points."""
     if number_ is None:
         return MISSING
-    if in_points(score):
+    if is_share(score):
         return _minus(f"{100 * number_:+.1f}" if signed else f"{100 * number_:.1f}")
-    return _minus(f"{number_:+.3g}" if signed else number(number_))
+    if signed:
+        return _minus(f"{number_:+.3f}" if abs(number_) < _LARGE else f"{number_:+.4g}")
+    return _minus(number(number_))
 
 
 def title(score: Score, phenomenon: bool = False) -> str:
@@ -36,7 +36,13 @@ def mean_and_sd(score: Score, label: str) -> str:
     spread = score.spreads.get(label)
     if spread is None:
         return MISSING
-    return value(score, spread.mean) + (f" ± {value(score, spread.sd)}" if spread.sd is not None else "")
+    if spread.sd is None:
+        return value(score, spread.mean)
+    if is_share(score) or spread.sd == 0:
+        return f"{value(score, spread.mean)} ± {value(score, spread.sd)}"
+    # two digits of the deviation, and the mean to the same place
+    places = min(5, max(0, 1 - math.floor(math.log10(spread.sd))))
+    return _minus(f"{spread.mean:.{places}f} ± {spread.sd:.{places}f}")
 
 
 def interval(score: Score, found: Interval | None) -> str:

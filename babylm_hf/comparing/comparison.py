@@ -61,7 +61,9 @@ class Difference:
         if self.seeds is None:
             few = min(len(self.score.spreads[label].values) for label in (self.label, self.baseline)) < 2
             return "too few seeds" if few else "no spread"
-        return "real" if self.p_holm is not None and self.p_holm < ALPHA else "not shown"
+        supported = self.p_holm is not None and self.p_holm < ALPHA
+        # A few seeds may agree by luck more than their answers allow: of that the many items know better.
+        return "real" if supported and (self.items is None or self.items.excludes_zero) else "not shown"
 
 
 @dataclass(frozen=True)
@@ -169,9 +171,9 @@ def _differences(
                     baseline=base.label,
                     score=score,
                     mean=seeds.mean if seeds else ours.mean - theirs.mean,
-                    seeds=seeds.interval() if seeds else None,
-                    items=over_items(parts),
-                    both=over_seeds_and_items(seeds, parts),
+                    seeds=_bounded(score, seeds.interval() if seeds else None),
+                    items=_bounded(score, over_items(parts)),
+                    both=_bounded(score, over_seeds_and_items(seeds, parts)),
                     drawn=drawn,
                     effect=hedges_g(ours.values, theirs.values),
                     p_holm=None,
@@ -180,6 +182,18 @@ def _differences(
             )
     corrected = holm([one.interval.p if one.interval and one.comparable else None for one in found])
     return [replace(one, p_holm=p) for one, p in zip(found, corrected, strict=True)]
+
+
+def is_share(score: Score) -> bool:
+    """Whether it lies between 0 and 1."""
+    return score.chance is not None or score.name.endswith("accuracy")
+
+
+def _bounded(score: Score, found: Interval | None) -> Interval | None:
+    """An interval without what no difference of shares can be."""
+    if found is None or not is_share(score):
+        return found
+    return replace(found, low=max(-1.0, found.low), high=min(1.0, found.high))
 
 
 def _items(ours: Configuration, base: Configuration, score: Score, phenomena: bool) -> tuple[str | None, list[Stratum]]:
@@ -213,10 +227,16 @@ def _notes(configurations: Sequence[Configuration], differences: Sequence[Differ
         "Welch's. Over items: paired bootstrap within paradigms, for the models at hand; where a record keeps no "
         "single outcomes, paradigms are drawn instead. The verdict goes by both together: other seeds and other items.",
         "P-values are corrected by Holm's method for all tests of one table: with twenty tests of nothing, one would "
-        "come out below 0.05 by chance. A difference is called real only if its corrected p is under 0.05.",
+        "come out below 0.05 by chance. A difference is called real only if its corrected p is under 0.05 and zero "
+        "lies outside the interval over items, where there is one.",
         "g is Hedges' g, the difference in standard deviations of seeds. It says how far apart the methods are beside "
         "the luck of a seed, and not whether the difference matters.",
     ]
+    if any(one.seeds and one.seeds.n == 2 for one in differences):
+        notes.append(
+            "Two seeds only: an interval over two is 3.6 times as wide as over three and 7 times as wide as over five, "
+            "and hardly any difference can be shown. Train three seeds or more."
+        )
     if few := [one.label for one in configurations if len(one.runs) < 2]:
         notes.append(f"One seed only: {', '.join(few)}. One run says nothing about a method; train more seeds.")
     runs = [run for one in configurations for run in one.runs.values()]

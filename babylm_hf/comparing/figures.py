@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..publishing.canvas import INK, LOG_RANGE, MUTED, STYLE, words_tick
 from ..publishing.sweeps import Score
 from . import cells
-from .comparison import Comparison, Difference
+from .comparison import Comparison, Difference, is_share
 from .curves import LearningCurve, Point
 from .palette import color_of, dashes_of, marker_of
 
@@ -166,7 +166,7 @@ def _forest(found: Sequence[Difference], names: dict[str, str], kind: str, *, ph
     """A row for every difference, with its interval; filled where it is real. A panel for every unit."""
     panels: dict[str, list[Difference]] = {}
     for one in found:
-        unit = "points" if cells.in_points(one.score) else f"{one.score.task} {one.score.name}"
+        unit = "points" if is_share(one.score) else f"{one.score.task} {one.score.name}"
         panels.setdefault(unit, []).append(one)
     labels = list(dict.fromkeys(one.label for one in found))
     heights = [_ROW * (len(rows) + 0.6) for rows in panels.values()]
@@ -186,7 +186,7 @@ def _forest(found: Sequence[Difference], names: dict[str, str], kind: str, *, ph
 def _rows(axes: Axes, rows: Sequence[Difference], many: bool, phenomena: bool) -> None:
     labels: list[str] = []
     for row, one in enumerate(rows):
-        scale = 100 if cells.in_points(one.score) else 1
+        scale = 100 if is_share(one.score) else 1
         color, marker = color_of(one.label), marker_of(one.label)
         if one.interval is not None:
             low, high = scale * one.interval.low, scale * one.interval.high
@@ -211,7 +211,7 @@ def _rows(axes: Axes, rows: Sequence[Difference], many: bool, phenomena: bool) -
 
 
 def _unit(score: Score) -> str:
-    if cells.in_points(score):
+    if is_share(score):
         return "points; to the right: better"
     direction = "left" if score.name in cells.LOWER_IS_BETTER else "right"
     return f"{cells.spaced(score.name)}; to the {direction}: better"

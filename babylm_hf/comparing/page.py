@@ -15,7 +15,7 @@ from ..publishing.canvas import FAINT, INK, MUTED
 from ..publishing.markdown import count, setting, spaced
 from ..publishing.sweeps import Score
 from . import cells
-from .comparison import Comparison, Difference
+from .comparison import Comparison, Difference, is_share
 from .figures import ComparisonFigure, figures
 from .palette import PALETTE, index_of
 
@@ -27,7 +27,7 @@ _MEANINGS = {
     "real": "the data support it",
     "not shown": "the data do not tell it from chance",
     "too few seeds": "one seed says nothing of a method",
-    "no spread": "all seeds scored the same, so there is no error to judge by",
+    "no spread": "the difference is the same for every seed, so there is no error to judge by",
     "incomparable": "measured on other items, tokens or text",
 }
 
@@ -54,6 +54,7 @@ def render_html(found: Comparison) -> str:
         options={name: [setting(value) for value in values] for name, values in found.options.items()},
         runs=_runs(found),
         values=_values(found),
+        several_tasks=len({score.task for score in found.phenomena}) > 1,
         meanings=_MEANINGS,
         notes=found.notes,
     )
@@ -123,7 +124,7 @@ def _difference(one: Difference, phenomenon: bool = False) -> dict[str, Any]:
         "series": index_of(one.label) % len(PALETTE),
         "mean": cells.value(score, one.mean, True),
         "sort": one.mean,
-        "unit": "points" if cells.in_points(score) else "",
+        "unit": "points" if is_share(score) else "",
         "interval": cells.interval(score, interval),
         "over_seeds": cells.interval(score, one.seeds),
         "over_items": cells.interval(score, one.items),

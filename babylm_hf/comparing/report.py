@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from ..publishing.markdown import cell_code, setting
 from ..publishing.sweeps import Score
@@ -12,6 +13,7 @@ from . import cells
 from .comparison import Comparison, Difference
 
 WIDTH = 80
+_MAX_LINES = 4
 Table = tuple[str, list[str], list[list[str]]]
 
 
@@ -64,7 +66,7 @@ def _scores(score: Score, labels: Sequence[str], phenomenon: bool = False) -> li
 
 
 def render_text(found: Comparison) -> str:
-    """For the terminal, at most 80 columns; what is too long is cut and marked with …"""
+    """For the terminal, at most 80 columns"""
     blocks = [_text_table(*one) for one in tables(found)]
     notes = [textwrap.fill(note, WIDTH, initial_indent="- ", subsequent_indent="  ") for note in found.notes]
     return "\n\n".join([*blocks, "\n".join(["Notes", *notes])]) + "\n"
@@ -76,11 +78,13 @@ def _text_table(title: str, header: list[str], rows: list[list[str]]) -> str:
     while sum(widths) + 2 * (len(widths) - 1) > WIDTH and max(widths) > 3:
         widths[widths.index(max(widths))] -= 1
 
-    def line(row: list[str]) -> str:
-        cut = [c if len(c) <= w else c[: w - 1] + "…" for c, w in zip(row, widths, strict=True)]
-        return "  ".join(c.ljust(w) for c, w in zip(cut, widths, strict=True)).rstrip()
+    def lines(row: list[str]) -> str:
+        """A cell that is too long goes on below."""
+        cut = [textwrap.wrap(cell, width)[:_MAX_LINES] or [""] for cell, width in zip(row, widths, strict=True)]
+        below = zip_longest(*cut, fillvalue="")
+        return "\n".join("  ".join(c.ljust(w) for c, w in zip(part, widths, strict=True)).rstrip() for part in below)
 
-    return "\n".join([title, line(header), "-" * min(WIDTH, sum(widths) + 2 * (len(widths) - 1)), *map(line, rows)])
+    return "\n".join([title, lines(header), "-" * min(WIDTH, sum(widths) + 2 * (len(widths) - 1)), *map(lines, rows)])
 
 
 def render_markdown(found: Comparison) -> str:
