@@ -46,6 +46,7 @@ from .models.deberta_attention import use_fast_attention
 from .plan import parse_curriculum, parse_milestones
 from .training import BabyLMTrainer, FeedbackCallback, RecordCallback
 from .training.checkpoints import resolve_resume
+from .training.disk import require_writable
 from .training.masking_state import MaskingStateCallback
 from .training.publishing import check_before_training, publisher_from_arguments
 
@@ -139,6 +140,7 @@ def check_early(options: Options) -> None:
     """Everything that can be refused without reading the text, so that a slip costs seconds and touches nothing."""
     args, masking = options.training, options.masking
     resolve_resume(Path(args.output_dir), args.resume_from_checkpoint)
+    require_writable(Path(args.output_dir))
     if args.publishing and args.process_index == 0:
         check_before_training(publisher_from_arguments(args))
     parse_curriculum(args.max_seq_len, int(args.num_train_epochs), args.rows_per_step())

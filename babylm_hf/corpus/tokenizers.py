@@ -159,9 +159,11 @@ def _from_name(name: str) -> PreTrainedTokenizerFast:
         tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True)
         if type(tokenizer) is TokenizersBackend:
             tokenizer = Portable.from_pretrained(name)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except Exception as error:  # what damaged files lead to shares no base class
         reason = str(error).strip().split("\n")[0]
         raise CorpusError(f"tokenizer {name} cannot be loaded ({reason}); check --tokenizer") from error
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise CorpusError(f"tokenizer {name} has no vocabulary: files of it are missing; check --tokenizer")
     if not getattr(tokenizer, "is_fast", False):
         raise CorpusError(f"tokenizer {name} has no fast form; choose another --tokenizer or give its tokenizer.json")
     return tokenizer

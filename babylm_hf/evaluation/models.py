@@ -99,9 +99,22 @@ def load_for_scoring(
         chosen = backend_of_config(config, str(name)) if backend == "auto" else backend
         model = getattr(transformers, _auto_class(chosen)).from_pretrained(str(name), dtype=dtype, **options)
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(name), **options)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except OptionError:
+        raise
+    except Exception as error:  # what damaged files lead to shares no base class
         raise OptionError(_why_not(name, revision, error)) from error
+    require_vocabulary(tokenizer, name)
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer
+
+
+def require_vocabulary(tokenizer: Any, name: str | Path) -> None:
+    """Refuse the tokenizer that transformers makes, without a word, where a folder has lost its tokenizer's files.
+
+    Raises:
+        OptionError: it has no pieces but special tokens, and every text would be the same to it.
+    """
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise OptionError(f"{name}: its tokenizer has no vocabulary; bring back its tokenizer.json, or save it again.")
 
 
 def check_revision(name: str | Path, revision: str | None) -> None:
@@ -178,12 +191,22 @@ class CheckpointLoader:
         check_revision(name, revision)
         weights, fingerprint = _file(name, revision, _WEIGHTS), _fingerprint(name, revision)
         same = None not in (self.model, weights, fingerprint) and fingerprint == self._fingerprint
-        if not (same and weights is not None and swap_weights(self.model, weights)):
+        if not (same and weights is not None and _swapped(self.model, weights)):
             self.model, self.tokenizer = load_for_scoring(
                 name, revision=revision, backend=self.backend, dtype=self.dtype, **self.options
             )
         self._fingerprint = fingerprint
         return self.model, self.tokenizer
+
+
+def _swapped(model: nn.Module, file: Path) -> bool:
+    """`swap_weights`; False for a damaged file too, about which the ordinary way of loading has a sentence."""
+    from safetensors import SafetensorError
+
+    try:
+        return swap_weights(model, file)
+    except (OSError, SafetensorError):
+        return False
 
 
 def swap_weights(model: nn.Module, file: Path) -> bool:

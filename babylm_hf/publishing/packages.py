@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from .validation import check_card, check_results
 
 MAIN = "main"
 _MODEL_FILES = ("config.json", "README.md")
+_MILESTONE = re.compile(r"\w[\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,18 @@ class RunFolder:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
     def milestones(self) -> list[str]:
-        """Names of the milestones that the run has reached, in order."""
-        return list(dict.fromkeys(event["name"] for event in self.record.events("milestone")))
+        """Names of the milestones that the run has reached, in order.
+
+        Raises:
+            RunFolderError: the record has one that is no name of a folder in the run's.
+        """
+        names = [event.get("name") for event in self.record.events("milestone")]
+        if wrong := [name for name in names if not (isinstance(name, str) and _MILESTONE.fullmatch(name))]:
+            raise RunFolderError(
+                f"the record of {self.path} has a milestone called {wrong[0]!r}, which is not a folder of the run; "
+                "restore record/events.jsonl from a copy"
+            )
+        return list(dict.fromkeys(str(name) for name in names))
 
     def has_final(self) -> bool:
         """Whether the final model has been saved."""

@@ -7,11 +7,13 @@ counter-based.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import re
 import shutil
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ResumeError, RunFolderError
-from .disk import full_disk_named
+from .disk import disk_trouble_named
 from .integrity import damage, require_whole, write_checksums
 
 logger = logging.getLogger(__name__)
@@ -50,8 +52,10 @@ def read_sidecars(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
     try:
         facts = json.loads((folder / STATE_FACTS).read_text(encoding="utf-8"))
+        if not isinstance(facts, dict) or not isinstance(facts.get("identity", {}), dict):
+            raise ValueError(f"{STATE_FACTS} does not describe a run")
         return load_file(folder / STATE_ARRAYS), facts
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise ResumeError(
             f"{folder} is not a complete checkpoint of this trainer ({error}); resume from another one"
         ) from error
@@ -121,6 +125,25 @@ def check_identity(saved: Mapping[str, Any], current: Mapping[str, Any], checkpo
         )
 
 
+def this_machine() -> str:
+    """A mark of this machine and user that tells neither's name."""
+    who = f"{socket.gethostname()} {getattr(os, 'getuid', lambda: '')()}"
+    return hashlib.sha256(who.encode()).hexdigest()[:16]
+
+
+def warn_of_origin(facts: Mapping[str, Any], checkpoint: Path) -> None:
+    """Say it where a checkpoint was written by another user or on another machine.
+
+    Nothing in it can run code: weights, masks and averages are safetensors, the optimizer's state is read by torch with
+    `weights_only`. But who wrote it decides what the model becomes.
+    """
+    owner = checkpoint.stat().st_uid if hasattr(os, "getuid") else None
+    if facts.get("machine", this_machine()) != this_machine() or (owner is not None and owner != os.getuid()):
+        logger.warning(
+            "%s was written on another machine or by another user; go on only if you know by whom", checkpoint.name
+        )
+
+
 @contextmanager
 def written_whole(folder: Path, writes: bool = True) -> Iterator[Path]:
     """A temporary folder beside `folder` that takes its name when the block ends well, replacing what stood there.
@@ -131,13 +154,13 @@ def written_whole(folder: Path, writes: bool = True) -> Iterator[Path]:
         writes: whether this process renames; the others only learn the name.
 
     Raises:
-        RunFolderError: the disk is full.
+        RunFolderError: the disk is full, or cannot be written.
     """
     temporary = folder.with_name(f".{folder.name}.partial")
     if writes and temporary.exists():
         shutil.rmtree(temporary)
     try:
-        with full_disk_named(folder):
+        with disk_trouble_named(folder):
             yield temporary
             if writes:
                 write_checksums(temporary)

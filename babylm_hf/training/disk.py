@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +16,11 @@ from ..sizes import free_space, readable_size
 _FLOAT = 4
 _SLACK = 1.1
 """Tokenizer, configuration, records and the file system's own needs."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_BROKEN = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE)
+# What the libraries that write weights say of a write that failed; their errors are none of the system's.
+_TORCH_WRITES = ("PytorchStreamWriter", "inline_container.cc")
 
 
 @dataclass(frozen=True)
@@ -64,15 +71,56 @@ def require_space(folder: Path, needed: int, what: str) -> None:
         )
 
 
+def require_writable(folder: Path) -> None:
+    """Raise RunFolderError if a folder, which need not exist yet, is a file or cannot be written."""
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise RunFolderError(f"--output_dir {folder}: {place} is a file; give a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise RunFolderError(f"--output_dir {folder}: {place} cannot be written; choose another one")
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a run, if it is not there.
+
+    Raises:
+        RunFolderError: it is a file, or cannot be made.
+    """
+    require_writable(folder)
+    with disk_trouble_named(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
-def full_disk_named(folder: Path) -> Iterator[None]:
-    """Within it a disk that is full, or a quota that is used up, is a RunFolderError that says so."""
+def disk_trouble_named(folder: Path) -> Iterator[None]:
+    """Within it a disk that is full, or cannot be written, is a RunFolderError that says so."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if (told := disk_trouble(error, folder)) is None:
             raise
-        raise RunFolderError(
-            f"{folder}: the disk is full; nothing that was there before is lost. Make room and go on with "
-            "--resume_from_checkpoint auto"
-        ) from error
+        raise told from error
+
+
+def disk_trouble(error: Exception, folder: Path) -> RunFolderError | None:
+    """What a failure says about the disk of a folder, in a sentence; None if it is about something else.
+
+    Weights are written by libraries in Rust and C++, whose errors have the system's number only in their text.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and (found := re.search(r"\(os error (\d+)\)", str(error))):
+        number = int(found.group(1))
+    if number in _FULL or (number is None and any(words in str(error) for words in _TORCH_WRITES)):
+        return RunFolderError(
+            f"{folder}: the disk is full, or its quota used up; nothing that was there before is lost. Make room and "
+            "go on with --resume_from_checkpoint auto"
+        )
+    if number in _BROKEN:
+        what = getattr(error, "filename", None) or folder
+        return RunFolderError(
+            f"{what} cannot be written ({os.strerror(number)}); choose another --output_dir, or mend this one and go "
+            "on with --resume_from_checkpoint auto"
+        )
+    return None

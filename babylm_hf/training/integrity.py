@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from ..errors import ResumeError
 
@@ -33,6 +33,8 @@ def damage(folder: Path) -> str | None:
     """
     try:
         listed = json.loads((folder / FILES).read_text(encoding="utf-8"))
+        if outside := [name for name in listed if _leads_outside(name)]:
+            return f"{FILES} names {outside[0]!r}, which is not in the folder"
         known = {folder / name: facts for name, facts in listed.items()}
         expected = {path: (int(facts["bytes"]), str(facts["sha256"])) for path, facts in known.items()}
     except FileNotFoundError:
@@ -51,6 +53,12 @@ def damage(folder: Path) -> str | None:
         except OSError as error:
             return f"{path.relative_to(folder)} cannot be read ({error.strerror})"
     return None
+
+
+def _leads_outside(name: str) -> bool:
+    """Whether a name in a list that may come from elsewhere leaves the folder of the list."""
+    paths = PurePosixPath(name), PureWindowsPath(name)
+    return any(path.is_absolute() or path.drive or ".." in path.parts for path in paths)
 
 
 def require_whole(folder: Path) -> None:

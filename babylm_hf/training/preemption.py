@@ -59,7 +59,11 @@ class PreemptionCallback(BabyLMCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Give the signals back to whom they belonged."""
+        """Stop listening."""
+        self.release()
+
+    def release(self) -> None:
+        """Give the signals back to whom they belonged; also where training ended with an error."""
         for number, previous in self._previous.items():
             signal.signal(number, previous if previous is not None else signal.SIG_DFL)
         self._previous = {}

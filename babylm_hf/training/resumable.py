@@ -88,7 +88,8 @@ class ResumableTrainer(Trainer):
         self.resumed_from = checkpoint
         if checkpoint is not None:
             _, facts = checkpoints.read_sidecars(checkpoint)
-            checkpoints.check_identity(facts["identity"], self.identity(), checkpoint)
+            checkpoints.check_identity(facts.get("identity", {}), self.identity(), checkpoint)
+            checkpoints.warn_of_origin(facts, checkpoint)
         return super().train(resume_from_checkpoint=str(checkpoint) if checkpoint else None, **stock)
 
     def finish(self) -> None:
@@ -173,7 +174,13 @@ class ResumableTrainer(Trainer):
 
     def _state_facts(self) -> dict[str, Any]:
         facts = {"step": self.state.global_step, "words": self.words_seen, "world_size": self.args.world_size}
-        return facts | {"format": 1, "identity": self.identity()}
+        return facts | {"format": 1, "machine": checkpoints.this_machine(), "identity": self.identity()}
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """As the stock method, but tied weights are not missed: they are stored once, under their first name."""
+        tied = set(getattr(self.model, "all_tied_weights_keys", None) or ())
+        missing = [name for name in load_result.missing_keys if name not in tied]
+        super()._issue_warnings_after_load(load_result._replace(missing_keys=missing))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)

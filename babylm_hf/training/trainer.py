@@ -31,6 +31,7 @@ from ..objectives import CausalObjective, objective_for
 from ..plan import RunPlan
 from .arguments import BabyLMTrainingArguments
 from .callbacks import BabyLMCallback, WordsProgressCallback, default_callbacks
+from .disk import make_folder
 from .learning_rate import cosine_with_cooldown
 from .loader import planned_loader
 from .measuring import MeasuringTrainer
@@ -91,6 +92,8 @@ class BabyLMTrainer(MeasuringTrainer):
                 f"{type(data_collator).__name__} does not go with a {type(model).__name__}; use {fitting} or its like"
             )
         args = BabyLMTrainingArguments.adopt(args)
+        if args.should_save:
+            make_folder(Path(args.output_dir or ""))
         self._rows: Any = None if train_dataset is None else as_rows(train_dataset, data_collator.pad_id)
         if plan is None and self._rows is not None:
             plan = plan_from_arguments(self._rows, args)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ from torch import Tensor, nn
 from .callbacks import MilestoneCallback
 from .disk import require_space, space_needed
 from .health import DivergenceWatch, HealthMonitor, Speedometer
+from .lock import only_one
 from .preemption import PreemptionCallback
 from .resumable import ResumableTrainer
+from .trouble import told_plainly
 
 
 class WatchedTrainer(ResumableTrainer):
@@ -38,19 +42,41 @@ class WatchedTrainer(ResumableTrainer):
         """See `ResumableTrainer.train`; a run that was asked to stop returns early, with `preempted` True.
 
         Raises:
-            RunFolderError: the disk has no room for the run.
-            TrainingError: a gradient was not finite.
+            RunFolderError: the disk has no room for the run, fills up or cannot be written; another process is writing
+                to the output folder.
+            TrainingError: a gradient was not finite; the memory did not suffice; a worker or another process has ended.
         """
         self.stop_asked = self.preempted = False
-        if self.args.should_save:
-            needed = self._space_needed()
-            require_space(Path(self.args.output_dir), needed.total, "the run")
-            self._note.unlink(missing_ok=True)
-        result = super().train(resume_from_checkpoint, **stock)
-        if self.preempted and self.args.should_save:
-            self._note.parent.mkdir(parents=True, exist_ok=True)
-            self._note.write_text(f"stopped when asked, at step {self.state.global_step}\n", encoding="utf-8")
+        with self._guarded():
+            if self.args.should_save:
+                require_space(Path(self.args.output_dir), self._space_needed().total, "the run")
+                self._note.unlink(missing_ok=True)
+            try:
+                result = super().train(resume_from_checkpoint, **stock)
+            finally:
+                for callback in self.callback_handler.callbacks:
+                    if isinstance(callback, PreemptionCallback):
+                        callback.release()
+            if self.preempted and self.args.should_save:
+                self._note.parent.mkdir(parents=True, exist_ok=True)
+                self._note.write_text(f"stopped when asked, at step {self.state.global_step}\n", encoding="utf-8")
         return result
+
+    def finish(self) -> None:
+        """See `ResumableTrainer.finish`.
+
+        Raises:
+            RunFolderError: the disk fills up or cannot be written; another process is writing to the output folder.
+        """
+        with self._guarded():
+            super().finish()
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """The output folder is ours alone, and failures of the machine are told in sentences."""
+        folder = Path(self.args.output_dir)
+        with told_plainly(folder), only_one(folder, locks=self.args.should_save):
+            yield
 
     @property
     def _note(self) -> Path:

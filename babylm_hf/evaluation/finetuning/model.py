@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from ...errors import OptionError
+from ..models import require_vocabulary
 from .settings import Pooling
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def load_classifier(
         encoder, report = AutoModel.from_pretrained(str(name), dtype=torch.float32, output_loading_info=True, **options)
         padding = "right" if side == "first" else "left"
         tokenizer = AutoTokenizer.from_pretrained(str(name), padding_side=padding, **options)
+    require_vocabulary(tokenizer, name)
     # A pooler is not used. Anything else that is missing would be fine-tuned from random weights without a word.
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing:
@@ -167,7 +169,9 @@ def _said(name: str | Path) -> Iterator[None]:
     """One sentence instead of what transformers raises where a model cannot be loaded."""
     try:
         yield
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except OptionError:
+        raise
+    except Exception as error:  # what damaged files lead to shares no base class
         reason = " ".join(str(error).split())
         hint = ": pass --trust_remote_code if you trust its code" if "trust_remote_code" in reason else ""
         raise OptionError(f"{name}: the model and its tokenizer cannot be loaded{hint} ({reason[:300]}).") from error
