@@ -8,9 +8,9 @@ at a random moment, or at the n-th time it is about to rename, write or remove s
 with `auto` until it ends. Then the final model and every milestone must be those of the uninterrupted run, bit for bit,
 every folder must be as its checksums say, and the record must tell of each milestone once.
 
-With `--publish` the run also publishes its milestones, to a Hub on this machine. It is then also killed when it is about
-to send bytes there, and its publisher, a process of its own, is killed alone. In the end every branch must hold the
-bytes of its folder, and nothing is left to send.
+With `--publish` the run also publishes its milestones, to a Hub on this machine. It is then also killed when it is
+about to send bytes there, and its publisher, a process of its own, is killed alone. In the end every branch must hold
+the bytes of its folder, and nothing is left to send.
 """
 
 from __future__ import annotations
