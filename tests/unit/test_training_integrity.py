@@ -74,7 +74,7 @@ def test_a_failure_leaves_nothing_under_the_temporary_name(tmp_path):
             (temporary / "half").write_text("x")
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(RunFolderError, match="the disk is full, .*; nothing that was there before is lost"):
+    with pytest.raises(RunFolderError, match=r"the disk is full, .*; nothing that was there before is lost"):
         fails()
     assert {path: path.read_bytes() for path in old.rglob("*") if path.is_file()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-5"]
