@@ -232,3 +232,6 @@ class CardArguments:
     model_name: str | None = option(None, "title of the card; the name of the output folder without it")
     licence: str = option("apache-2.0", "licence of the weights, a Hub identifier", "--license")
     author: str | None = option(None, "who trained it, for the card's citation")
+    examples: list[str] | None = option(
+        None, "texts that the final model is asked, for the card: with one [MASK], or beginnings for causal models"
+    )

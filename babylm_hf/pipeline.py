@@ -44,6 +44,8 @@ from .masking.groups import frequency_bands, word_classes
 from .models import build_model
 from .models.deberta_attention import use_fast_attention
 from .plan import parse_curriculum, parse_milestones
+from .publishing.examples import texts_for
+from .recipe import TITLED
 from .training import BabyLMTrainer, FeedbackCallback, RecordCallback
 from .training.checkpoints import resolve_resume
 from .training.disk import require_writable
@@ -331,16 +333,25 @@ def ordinary_counts(counts: Any, tokenizer: Any) -> Any:
 def card_facts(recipe: Recipe, options: Options, trainer: BabyLMTrainer) -> dict[str, Any]:
     """What the record is told beyond what the trainer knows: who, which method, which text, and the unigram's loss."""
     rows = trainer.rows
+    changes = recipe.changed(options)
+    family, language = trainer.objective.name, options.corpus.language
+    examples = texts_for(family, language, options.card.examples)
     facts: dict[str, Any] = {
         "recipe": recipe.name,
+        "recipe_changes": changes,
         "name": options.card.model_name or Path(trainer.args.output_dir).name,
         "method": {
             "name": recipe.name,
-            "title": recipe.title,
+            "title": None if any(name in changes for name in TITLED) else recipe.title,
             "parameters": {**trainer.data_collator.describe(), "packing": options.corpus.packing},
             "paper": recipe.paper,
         },
-        "card": {"licence": options.card.licence, "language": options.corpus.language, "author": options.card.author},
+        "card": {
+            "licence": options.card.licence,
+            "language": language,
+            "author": options.card.author,
+            "examples": examples,
+        },
         "data": {**rows.info.describe(), "licence": options.corpus.corpus_licence},
     }
     if trainer.eval_dataset is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from .arguments import (
@@ -27,6 +27,11 @@ from .terminal import no_bars_without_a_terminal, say_error
 
 if TYPE_CHECKING:
     from .masking import Policy, Vocabulary
+
+# They set `masking`.
+_ALIASES = ("regular_mlm", "soft")
+# What the title of a recipe is about: with another value of one of these it is the title of something else.
+TITLED = ("masking", "mlm_prob", "mask_decay", "mask_schedule", "noise_schedule", "objective")
 
 
 @dataclass
@@ -110,6 +115,24 @@ class Recipe:
             parser.unknown_option(rest[0])
         corpus, tokenizer, model, masking, evaluation, card, training = parsed
         return Options(corpus, tokenizer, model, masking, evaluation, card, training, self.policy)
+
+    def changed(self, options: Options) -> dict[str, tuple[Any, Any]]:
+        """Options of text, tokenizer, model, masks and trainer that a run has otherwise than its recipe.
+
+        Returns:
+            name -> the recipe's value and the run's.
+        """
+        changes = {}
+        for group in (options.tokenizer, options.model, options.masking, options.corpus, options.training):
+            whole = group in (options.tokenizer, options.model, options.masking)
+            for found in fields(group):
+                if found.name in self.gpu or found.name in _ALIASES or not (whole or found.name in self.defaults):
+                    continue
+                theirs, ours = self.defaults.get(found.name, found.default), getattr(group, found.name)
+                ours = options.masking.policy_name() if found.name == "masking" else getattr(ours, "value", ours)
+                if theirs != ours:
+                    changes[found.name] = (theirs, ours)
+        return changes
 
     def run(self, options: Options) -> Any:
         """Train as told; returns the trainer. Everything it makes lies in `--output_dir`."""

@@ -129,10 +129,10 @@ def main() -> None:
         publisher = HubPublisher(HfApi(endpoint=url, token=token), "me/bench", Path(scratch) / "run")
         background = BackgroundPublisher(publisher)
         found = measure(loop, Path(scratch) / "run", background, options.milestones)
-        double = processor_seconds(server.pid)
         begun = time.perf_counter()
         outcome = background.wait()
         left = time.perf_counter() - begun
+        double = processor_seconds(server.pid)
         sending = resource.getrusage(resource.RUSAGE_CHILDREN)
         server.stdin.close()
         assert len(outcome.sent) == options.milestones

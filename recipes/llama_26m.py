@@ -37,7 +37,7 @@ PAPER = {
 
 RECIPE = Recipe(
     name="llama_26m",
-    title="LLaMA baseline A: 26 million parameters on 2 MB of text",
+    title="Causal pretraining after LLaMA baseline A (26 million parameters on 2 MB of text)",
     paper=PAPER,
     defaults={
         # the text: as many bytes of every --train_file

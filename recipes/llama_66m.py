@@ -20,7 +20,7 @@ from llama_26m import RECIPE as LLAMA_26M
 RECIPE = replace(
     LLAMA_26M,
     name="llama_66m",
-    title="LLaMA baseline B: 66 million parameters on 10 MB of text",
+    title="Causal pretraining after LLaMA baseline B (66 million parameters on 10 MB of text)",
     paper={
         "title": "BabyLM-LLaMA-66M (model card)",
         "authors": "egemengulpinar",

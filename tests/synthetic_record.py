@@ -203,6 +203,7 @@ DIFFUSION: dict[str, Any] = {
         "num_parameters": 929_192,
         "config": {"hidden_size": 128, "num_hidden_layers": 3, "conditioning_size": 32},
     },
+    "recipe_changes": {"hidden_size": [768, 128], "learning_rate": [0.007, 0.005], "noise_schedule": [None, "bimodal"]},
     "optimizer": {"name": "LAMB", "learning_rate": 0.007, "ema_decay": 0.999, "lr_floor": 0.1, "cooldown_steps": 1},
 }
 
@@ -230,6 +231,7 @@ def measure(record: Any, step: int, milestone: str | None) -> None:
         "near_ties": 5,
         "paradigms": {"npi_one": 0.5},
         "phenomena": phenomena,
+        "phenomenon_pairs": dict.fromkeys(PHENOMENA, 100),
     }
     record.append("evaluation", step=step, words=words, task="toy_pairs", metrics=pairs, milestone=milestone)
 
@@ -276,13 +278,19 @@ def synthetic_record(folder: Path, **changes: Any) -> Any:
     return record
 
 
+CARBON = {
+    **{"energy_kwh": 0.0125, "emissions_kg": 0.0046, "cpu_kwh": 0.01, "gpu_kwh": 0.0, "ram_kwh": 0.0025},
+    **{"country": "DEU", "country_name": "Germany", "codecarbon": "3.3.2"},
+}
+
+
 def causal_record(folder: Path) -> Any:
     """The record of a causal run: a loss curve, one milestone, no word of masks."""
     from babylm_hf.publishing import RunRecord
 
     method = {
         "name": "llama_26m",
-        "title": "LLaMA baseline A: 26 million parameters on 2 MB of text",
+        "title": "Causal pretraining after LLaMA baseline A (26 million parameters on 2 MB of text)",
         "parameters": {"objective": "next token", "separate_documents": False, "packing": "packed"},
         "paper": None,
     }
@@ -318,13 +326,20 @@ def golden_cards(folder: Path) -> dict[str, str]:
     """File name -> text of the cards that are compared word for word."""
     from babylm_hf.publishing import ModelCardRenderer
 
-    renderer = ModelCardRenderer(synthetic_record(folder / "record"))
+    end = {"step": TOTAL_STEPS, "words": TOTAL_WORDS}
+    masked, causal = synthetic_record(folder / "record"), causal_record(folder / "causal")
+    guesses = [["sees", 0.5], ["`|`", 0.25], ["hears", 0.125]]
+    masked.append("example", text="the dog [MASK] the cat .", guesses=guesses, **end)
+    causal.append("example", text="the dog", continuation=" sees the cat <b>and</b> *runs* .", **end)
+    causal.append("carbon", **CARBON, **end)
+    renderer = ModelCardRenderer(masked)
     cards = {"card_masked.md": renderer.render(), "card_masked_milestone.md": renderer.render("chck_1M")}
-    cards["card_causal.md"] = ModelCardRenderer(causal_record(folder / "causal")).render()
+    cards["card_causal.md"] = ModelCardRenderer(causal).render()
     diffusion = synthetic_record(folder / "diffusion", **DIFFUSION)
     bound = {"eval_loss": 3.5, "eval_accuracy": 0.5, "eval_nelbo": 3.25, "eval_nelbo_error": 0.02}
-    end = {"step": TOTAL_STEPS, "words": TOTAL_WORDS, "milestone": None}
-    diffusion.append("evaluation", task="held_out", metrics={**bound, "eval_targets": 2345.0}, **end)
+    metrics = {**bound, "eval_targets": 2345.0}
+    diffusion.append("evaluation", task="held_out", metrics=metrics, milestone=None, **end)
+    diffusion.append("example", text="the dog <mask> the cat .", guesses=guesses, **end)
     return cards | {"card_diffusion.md": ModelCardRenderer(diffusion).render()}
 
 

@@ -8,6 +8,7 @@ is tossed. Of the coin the expected value is reported here, one half, so that a 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +101,7 @@ class PairResults:
             "not_a_number": int(np.sum(np.isnan(self.margins))),
             "paradigms": self.by_paradigm(),
             "phenomena": self.by_phenomenon(),
+            "phenomenon_pairs": dict(sorted(Counter(pair.term for pair in self.pairs if pair.term).items())),
             "fields": self.by_field(),
         }
 

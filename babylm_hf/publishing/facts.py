@@ -12,13 +12,14 @@ from typing import Any
 
 from ..errors import RunFolderError
 from .measurements import Measurement, latest, measurement
-from .options import hyperparameters, public_options, without_folders
+from .options import decides, hyperparameters, public_options, without_folders
 from .record import Event, RunRecord
 
-# A phenomenon is said to be at chance when its accuracy is this close to that of a guess.
-_NEAR_CHANCE = 0.05
+# A phenomenon is not told from chance when its accuracy is less than two standard errors above that of a guess, or,
+# where its pairs were not counted, less than five points.
+_ERRORS, _NEAR_CHANCE = 2, 0.05
 # Architectures whose code travels with the weights: transformers asks to be told to trust it.
-_OWN_CODE = ("babylm-diffusion", "nhot-deberta-v2")
+OWN_CODE = ("babylm-diffusion", "nhot-deberta-v2")
 
 
 def facts_of(record: RunRecord, milestone: str | None = None) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def facts_of(record: RunRecord, milestone: str | None = None) -> dict[str, Any]:
         "model": {
             "architecture": model.get("architecture"),
             "class": model.get("class"),
-            "own_code": model.get("architecture") in _OWN_CODE,
+            "own_code": model.get("architecture") in OWN_CODE,
             "num_parameters": model.get("num_parameters"),
             "config": public_options(model.get("config") or {}),
         },
@@ -66,26 +67,37 @@ def facts_of(record: RunRecord, milestone: str | None = None) -> dict[str, Any]:
         "weights": _weights(events),
         "optimizer": public_options(manifest.get("optimizer") or {}),
         "hyperparameters": hyperparameters(manifest),
+        "recipe_changes": {
+            name: (without_folders(theirs), without_folders(ours))
+            for name, (theirs, ours) in (manifest.get("recipe_changes") or {}).items()
+            if decides(name)
+        },
         "results": _results(found, milestone),
         "floors": latest(m for m in found if m.step == 0),
         "baselines": {
             name.removesuffix("_loss").replace("_", " "): value
             for name, value in (manifest.get("baselines") or {}).items()
         },
+        "examples": [event for event in events if event["kind"] == "example" and event["step"] == position["step"]],
         "milestones": _milestones(events, found, plan, _links(card.get("repo_id"), milestone)),
         "environment": _environment(record, events, position["step"]),
     }
 
 
 def near_chance(results: Sequence[Measurement]) -> list[str]:
-    """Phenomena whose accuracy is within five points of chance, or below."""
+    """Phenomena whose accuracy is not beyond chance."""
     return [
         name
         for result in results
         if result.chance is not None
         for name, accuracy in result.phenomena.items()
-        if accuracy is not None and accuracy < result.chance + _NEAR_CHANCE
+        if accuracy is not None and accuracy < result.chance + _margin(result, name)
     ]
+
+
+def _margin(result: Measurement, phenomenon: str) -> float:
+    error = result.error(phenomenon)
+    return _NEAR_CHANCE if error is None else _ERRORS * error
 
 
 # ---- where the run stands
@@ -202,6 +214,7 @@ def _method(method: Mapping[str, Any], total_steps: int | None) -> dict[str, Any
     return {
         "name": name if isinstance(name, str) else None,
         "title": method.get("title") or _method_title(parameters),
+        "as_published": bool(method.get("title")),  # else the masks are not those of the recipe
         "paper": {"title": None, "authors": None, "year": None, "url": None, "bibtex": None, **paper}
         if paper
         else None,
@@ -345,5 +358,6 @@ def _environment(record: RunRecord, events: Sequence[Event], step: int) -> dict[
         # A resume that came later is no part of a milestone's history.
         "sessions": 1 + sum(event["kind"] == "resume" and event["step"] <= step for event in record.history()),
         "seconds": record.seconds() if end else None,
+        "carbon": record.carbon() if end else None,
         "flops": end.get("flops") or None,
     }

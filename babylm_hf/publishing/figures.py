@@ -75,12 +75,13 @@ def _curve_alt(curves: Curves) -> str:
             sentences.append(f"{title}: accuracy from {percent(curve.y[0])} to {percent(curve.y[-1])}")
     if not sentences and len(curves.training) >= 2:
         first, last = curves.training.y[0], curves.training.y[-1]
-        sentences.append(f"training loss from {number(first)} to {number(last)} nats per target")
+        sentences.append(f"Training loss from {number(first)} to {number(last)} nats per target")
     return f"Learning curve over {short(curves.total)} {curves.unit}. " + "; ".join(sentences) + "."
 
 
 def _curve_caption(curves: Curves) -> str:
-    caption = f"Loss and accuracy over the {curves.unit} the model has seen; dotted lines are milestones."
+    caption = f"{'Loss and accuracy' if curves.pairs else 'Loss'} over the {curves.unit} the model has seen"
+    caption += "; dotted lines are milestones." if curves.milestones else "."
     if len(curves.training) and curves.held_out and len(curves.rate):
         caption += " Training loss is measured on the masks of the moment, held-out loss on masks that never change."
     return caption

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,7 @@ class Measurement:
         milestone: the milestone that was measured, if it was one.
         scores: the numbers that count; losses in nats, accuracies as fractions. None where not finite.
         phenomena: accuracy of each phenomenon, for minimal pairs.
+        sizes: number of pairs of each phenomenon, where it was counted.
         counts: how many targets, pairs and ties there were.
         chance: accuracy of a guess, for minimal pairs.
     """
@@ -51,8 +53,15 @@ class Measurement:
     milestone: str | None
     scores: dict[str, float | None]
     phenomena: dict[str, float | None] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     chance: float | None = None
+
+    def error(self, phenomenon: str | None = None) -> float | None:
+        """Standard error of an accuracy, as a fraction, if its pairs were independent; None where not counted."""
+        share = self.scores.get("accuracy") if phenomenon is None else self.phenomena.get(phenomenon)
+        size = self.counts.get("pairs") if phenomenon is None else self.sizes.get(phenomenon)
+        return math.sqrt(share * (1 - share) / size) if share is not None and size else None
 
     @property
     def is_pairs(self) -> bool:
@@ -82,6 +91,7 @@ def measurement(event: Event) -> Measurement:
         milestone=event.get("milestone"),
         scores={name: numbers[name] for name in names},
         phenomena=phenomena,
+        sizes=dict(metrics.get("phenomenon_pairs") or {}),
         counts={name: int(value) for name, value in numbers.items() if name in _COUNTS and value is not None},
         chance=event.get("chance", PAIR_CHANCE if chance is None else chance) if pairs else event.get("chance"),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .measurements import Measurement
@@ -27,6 +27,12 @@ def metadata(facts: Mapping[str, Any]) -> dict[str, Any]:
     # What was last measured on an earlier model of the run is no score of this one.
     measured = [result for result in facts["results"] if result.step == facts["position"]["step"]]
     results = [entry for result in measured for entry in _eval_results(result, pipeline)]
+    # The Hub's class wants a name beside results, and refuses results without.
+    more: dict[str, Any] = {"model_name": facts["name"], "eval_results": results} if results else {}
+    if widget := _widget(facts["examples"]):
+        more["widget"] = widget
+    if carbon := _carbon(facts["environment"]):
+        more["co2_eq_emissions"] = carbon
     data = ModelCardData(
         language=facts["language"],
         license=facts["licence"],
@@ -35,10 +41,30 @@ def metadata(facts: Mapping[str, Any]) -> dict[str, Any]:
         tags=_tags(facts),
         datasets=facts["data"]["datasets"],
         metrics=sorted({entry.metric_type for entry in results}) or None,
-        # The Hub's class wants a name beside results, and refuses results without.
-        **({"model_name": facts["name"], "eval_results": results} if results else {}),
+        **more,
     )
     return data.to_dict()
+
+
+def _widget(examples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The texts that the model's page offers to try, with what the model said where the Hub can show it."""
+    answered = ({"output": {"text": e["continuation"]}} if "continuation" in e else {} for e in examples)
+    return [{"text": example["text"], **output} for example, output in zip(examples, answered, strict=True)]
+
+
+def _carbon(environment: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Emissions as the Hub shows them, in grams."""
+    carbon, hardware = environment["carbon"], environment["hardware"]
+    if carbon is None:
+        return None
+    used = hardware.get("accelerators") or [hardware.get("processor") or hardware.get("machine")]
+    return {
+        "emissions": 1000 * carbon["emissions_kg"],
+        "source": "codecarbon",
+        "training_type": "pre-training",
+        "geographical_location": carbon["country_name"] or carbon["country"],
+        "hardware_used": ", ".join(str(name) for name in used if name),
+    }
 
 
 def citation(facts: Mapping[str, Any]) -> str:
@@ -67,7 +93,7 @@ def _bibtex(text: str) -> str:
 
 def _tags(facts: Mapping[str, Any]) -> list[str]:
     tags = ["babylm", "babylm_hf", _FAMILY_TAGS.get(facts["family"], facts["family"])]
-    if facts["recipe"]:
+    if facts["recipe"] and facts["method"]["as_published"]:
         tags.append(facts["recipe"])
     if facts["track"]:
         tags.append(f"babylm-{facts['track']['name']}")

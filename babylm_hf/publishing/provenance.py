@@ -53,6 +53,7 @@ def hardware(num_processes: int = 1, device: str = "cpu") -> dict[str, Any]:
     facts: dict[str, Any] = {
         "platform": platform.system(),
         "machine": platform.machine(),
+        "processor": _processor(),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "processes": num_processes,
         "device": device,
@@ -62,6 +63,15 @@ def hardware(num_processes: int = 1, device: str = "cpu") -> dict[str, Any]:
 
         facts["accelerators"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return facts
+
+
+def _processor() -> str | None:
+    """What the processor calls itself."""
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1].strip() if found else platform.processor() or None
 
 
 def command(argv: list[str] | None = None) -> str:

@@ -10,7 +10,8 @@ Cards, figures and tables are rendered from the record alone, so they can be ren
 
 run.json
     name, recipe, family ("masked"), created, seed, command, track, versions{}, hardware{}
-    code{version, commit, modified}; card{licence, language, author, repo_id}
+    code{version, commit, modified}; card{licence, language, author, repo_id, examples[]}
+    recipe_changes{option: [the recipe's value, this run's]}
     data{sources[{path, bytes, words, lines, documents, sha256}], num_words, num_tokens, num_documents, document,
     fingerprint, licence, datasets[], mix{as `babylm-hf corpus mix` writes it}}; held_out{the same, seq_length,
     mask_rate}; baselines{unigram_loss}
@@ -26,6 +27,8 @@ events.jsonl, each with `kind`, `time`, and `step` (optimizer steps done) and `w
     have metrics{accuracy, phenomena{name: accuracy}, pairs, ties}. At step 0 it is the untrained model's: the floor
     milestone: name, folder, target_words
     policy: updates, mean, min, max, top[[id, weight, piece]], bottom[...]; the piece may be left out
+    example: text, and guesses[[piece, probability]] or continuation, of the final model
+    carbon: energy_kwh, emissions_kg, cpu_kwh, gpu_kwh, ram_kwh, country, country_name, codecarbon; of a session so far
     resume: checkpoint. end: seconds, reason, flops. stage: seq_length, batch_size, pass
 
 evaluation/outcomes/TASK.json: the outcome of every item, of the final model
@@ -183,6 +186,25 @@ class RunRecord:
             elif number < len(lines):
                 raise RunFolderError(f"{self._events_path}, line {number} is damaged; delete that line to go on")
         return events
+
+    def carbon(self) -> dict[str, Any] | None:
+        """Energy and carbon dioxide over all sessions that measured them; None if none did.
+
+        The last note of each session stands for it, `sessions` and `measured` count them.
+        """
+        notes: list[Event | None] = [None]
+        for event in self.history():
+            if event["kind"] == "resume":
+                notes.append(None)
+            elif event["kind"] == "carbon":
+                notes[-1] = event
+        measured = [note for note in notes if note is not None]
+        if not measured:
+            return None
+        names = ("energy_kwh", "emissions_kg", "cpu_kwh", "gpu_kwh", "ram_kwh")
+        sums = {name: sum(note.get(name) or 0.0 for note in measured) for name in names}
+        about = {name: measured[-1].get(name) for name in ("country", "country_name", "codecarbon")}
+        return {**sums, **about, "sessions": len(notes), "measured": len(measured)}
 
     def seconds(self) -> float | None:
         """Seconds of training over all sessions, work that was lost and done again included; None if none were noted.

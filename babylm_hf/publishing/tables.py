@@ -108,10 +108,30 @@ def option_table(options: Mapping[str, Any]) -> Markup:
     return table([("option", "left"), ("value", "left")], rows)
 
 
-def changed_table(differing: Sequence[tuple[str, Any, Any]]) -> Markup:
-    """Options that differ from their defaults."""
-    rows = [(cell_code(name), cell_code(setting(ours)), cell_code(setting(usual))) for name, ours, usual in differing]
-    return table([("option", "left"), ("this run", "left"), ("default", "left")], rows)
+def changed_table(facts: Mapping[str, Any]) -> Markup:
+    """Options that differ from the trainer's defaults, and those that differ from the recipe's."""
+    changes = facts["recipe_changes"]
+    differing = {name: (ours, usual) for name, ours, usual in facts["hyperparameters"]["differing"]}
+    rows = []
+    for name in sorted({*differing, *changes}):
+        ours, usual = differing[name] if name in differing else (changes[name][1], MISSING)
+        cells: list[Any] = [cell_code(name), cell_code(setting(ours))]
+        if changes:
+            cells.append(cell_code(setting(changes[name][0])) if name in changes else MISSING)
+        cells.append(cell_code(setting(usual)) if name in differing else MISSING)
+        rows.append(cells)
+    header = [("option", "left"), ("this run", "left")]
+    header += [("recipe, where it differs", "left")] if changes else []
+    return table([*header, ("default of the trainer", "left")], rows)
+
+
+def guess_table(examples: Sequence[Mapping[str, Any]]) -> Markup:
+    """What a masked model holds for the most probable pieces in the gap of each example."""
+    rows = []
+    for example in examples:
+        guesses = [Markup("{} {}").format(cell_code(piece), percent(share, 0)) for piece, share in example["guesses"]]
+        rows.append((cell_code(example["text"]), Markup(", ").join(guesses)))
+    return table([("text", "left"), ("most probable pieces", "left")], rows)
 
 
 def fact_table(*groups: Mapping[str, Any]) -> Markup:
@@ -121,21 +141,35 @@ def fact_table(*groups: Mapping[str, Any]) -> Markup:
 
 
 def pair_table(result: Measurement, floor: Measurement | None) -> Markup:
-    """Accuracy by phenomenon, beside chance and, where it was measured, the untrained model."""
-    header = [("phenomenon", "left"), ("accuracy", "right"), ("chance", "right")]
+    """Accuracy by phenomenon, beside chance and, where it was measured, the untrained model.
 
-    def row(name: str, bold: bool, found: Any, untrained: Any) -> list[Any]:
-        cells = [spaced(name), percent(found), percent(result.chance, 0)]
+    Where pairs were counted by phenomenon, their number and the standard error stand beside it.
+    """
+    counted = bool(result.sizes)
+    header = [("phenomenon", "left")]
+    header += [("pairs", "right")] if counted else []
+    header += [("accuracy", "right")]
+    header += [("standard error", "right")] if counted else []
+    header += [("chance", "right")]
+    header += [("untrained", "right")] if floor else []
+
+    def row(name: str | None, found: Any, untrained: Any) -> list[Any]:
+        size = result.counts.get("pairs") if name is None else result.sizes.get(name)
+        error = result.error(name)
+        cells = [spaced(name or "score")]
+        cells += [MISSING if size is None else count(size)] if counted else []
+        cells += [percent(found)]
+        cells += [MISSING if error is None else f"{100 * error:.1f}"] if counted else []
+        cells += [percent(result.chance, 0)]
         cells += [] if floor is None else [MISSING if untrained is None else percent(untrained)]
-        return [Markup("**{}**").format(escape(cell)) for cell in cells] if bold else cells
+        return [Markup("**{}**").format(escape(cell)) for cell in cells] if name is None else cells
 
     rows = [
-        row(name, False, accuracy, floor.phenomena.get(name) if floor else None)
-        for name, accuracy in result.phenomena.items()
+        row(name, accuracy, floor.phenomena.get(name) if floor else None) for name, accuracy in result.phenomena.items()
     ]
     if "accuracy" in result.scores:
-        rows.append(row("score", True, result.scores["accuracy"], floor.scores.get("accuracy") if floor else None))
-    return table([*header, ("untrained", "right")] if floor else header, rows)
+        rows.append(row(None, result.scores["accuracy"], floor.scores.get("accuracy") if floor else None))
+    return table(header, rows)
 
 
 def score_table(result: Measurement, floor: Measurement | None, baselines: Mapping[str, float]) -> Markup:
@@ -192,6 +226,7 @@ TABLES = (
     stage_table,
     option_table,
     changed_table,
+    guess_table,
     fact_table,
     pair_table,
     score_table,

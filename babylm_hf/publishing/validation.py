@@ -45,6 +45,11 @@ def languages() -> frozenset[str]:
     return frozenset(" ".join(lines).split())
 
 
+def language_name(code: Any) -> Any:
+    """A common language by its name, another one by its code."""
+    return next((name.capitalize() for name, short in _COMMON.items() if short == code), code)
+
+
 def problems_of_card(card: str, source: str = "README.md") -> list[str]:
     """What the Hub would not take in a card, each with what to do; empty if all is well."""
     if not card.startswith("---\n"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .arguments import BabyLMTrainingArguments
 from .callbacks import BabyLMCallback, CurriculumCallback, FeedbackCallback, MilestoneCallback, WordsProgressCallback
+from .carbon import CarbonCallback
 from .publishing import PublishCallback
 from .recording import RecordCallback
 from .trainer import BabyLMTrainer
@@ -12,6 +13,7 @@ __all__ = [
     "BabyLMCallback",
     "BabyLMTrainer",
     "BabyLMTrainingArguments",
+    "CarbonCallback",
     "CurriculumCallback",
     "FeedbackCallback",
     "MilestoneCallback",

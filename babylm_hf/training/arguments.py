@@ -16,6 +16,7 @@ from transformers import TrainingArguments
 
 from ..arguments import option
 from ..errors import OptionError
+from .carbon import check_country
 from .ema import check_decay
 
 
@@ -83,6 +84,9 @@ class BabyLMTrainingArguments(TrainingArguments):
     nonfinite: Literal["stop", "skip"] = option(
         "stop", "a gradient that is not finite: stop with a report of the rows, or skip the step"
     )
+    track_carbon: str | None = option(
+        None, "measure energy and carbon dioxide with codecarbon, for the electricity of this country, such as DEU"
+    )
     reference_optimizer: bool = field(
         default=False, metadata={"help": "LAMB exactly as the published runs had it: zero tensors never move"}
     )
@@ -101,6 +105,9 @@ class BabyLMTrainingArguments(TrainingArguments):
         self.publishing, self.push_to_hub = self.push_to_hub, False
         if self.publishing and self.hub_revision:
             raise OptionError("--hub_revision cannot be used: every milestone has a branch of its own")
+        if self.track_carbon is not None:
+            self.track_carbon = self.track_carbon.upper()
+            check_country(self.track_carbon)
         if self.ema_decay is not None:
             check_decay(self.ema_decay)
         if not 0 <= self.lr_floor < 1 or self.cooldown_steps < 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +13,16 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from ..corpus import algorithm_name
 from ..publishing import RunRecord, export_artefacts, provenance, write_card, write_whole
+from ..publishing.examples import answers
+from ..publishing.facts import OWN_CODE
 from ..publishing.options import public_options
 from .arguments import BabyLMTrainingArguments
 from .callbacks import BabyLMCallback
 
 if TYPE_CHECKING:
     from .trainer import BabyLMTrainer
+
+logger = logging.getLogger(__name__)
 
 _LOGGED = (
     *("loss", "learning_rate", "grad_norm", "mask_rate", "mask_rate_realised", "pass"),
@@ -76,10 +81,28 @@ class RecordCallback(BabyLMCallback):
     def on_model_folder(self, folder: Path, milestone: str | None) -> None:
         """The card of a milestone tells what was known when it was saved; the final one tells all."""
         if self.record is not None:
+            if milestone is None:
+                self._ask_examples(folder)
             card = write_card(self.record, folder, milestone=milestone)
             if milestone is None:  # again, now that the final model has been measured
                 export_artefacts(self.record)
                 write_whole(self.record.folder / "modelcard.md", card.read_bytes())
+
+    def _ask_examples(self, folder: Path) -> None:
+        """What the final model answers to the examples that the caller named."""
+        assert self.record is not None
+        manifest = self.record.manifest
+        texts = (manifest.get("card") or {}).get("examples")
+        if not texts:
+            return
+        own_code = manifest["model"]["architecture"] in OWN_CODE
+        try:
+            found = answers(folder, manifest["family"], texts, own_code)
+        except Exception as error:  # the run is done and saved, and its card can do without
+            logger.warning("the final model could not be asked the examples of its card: %s", error)
+            return
+        for answer in found:
+            self.record.append("example", step=self.trainer.state.global_step, words=self.trainer.words_seen, **answer)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -31,6 +31,7 @@ from ..objectives import CausalObjective, objective_for
 from ..plan import RunPlan
 from .arguments import BabyLMTrainingArguments
 from .callbacks import BabyLMCallback, WordsProgressCallback, default_callbacks
+from .carbon import CarbonCallback
 from .disk import make_folder
 from .learning_rate import cosine_with_cooldown
 from .loader import planned_loader
@@ -118,6 +119,8 @@ class BabyLMTrainer(MeasuringTrainer):
         self._replace_progress_bar()
         if args.publishing and not any(isinstance(c, PublishCallback) for c in self.callback_handler.callbacks):
             self.add_callback(PublishCallback())
+        if args.track_carbon and not any(isinstance(c, CarbonCallback) for c in self.callback_handler.callbacks):
+            self.add_callback(CarbonCallback(args.track_carbon))
         for callback in self.callback_handler.callbacks:
             self._attach(callback)
         self.policy = data_collator.policy

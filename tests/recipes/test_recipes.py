@@ -86,6 +86,7 @@ def test_a_run_leaves_what_is_promised(tmp_path, few_pairs, name):
         assert not [n for n in found if n.endswith((".bin", ".pt", ".pth", ".partial"))]
         card = (folder / "README.md").read_text()
         assert card.startswith("---\n")
+        assert ("| `the dog [MASK] the cat .` | `" in card) == (folder == output)
         assert "None" not in card
     record = output / "record"
     assert {"run.json", "events.jsonl", "losses.csv", "training_config.yaml", "metadata.json"} <= {
@@ -153,3 +154,13 @@ def test_a_rerun_gives_the_same_numbers(tmp_path, few_pairs):
         trainer = recipe("hard_decay").run(recipe("hard_decay").parse(arguments))
         losses.append([line for line in trainer.state.log_history if "loss" in line])
     assert [line["loss"] for line in losses[0]] == [line["loss"] for line in losses[1]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_knows_what_it_has_otherwise_than_its_recipe(name, tmp_path):
+    found = recipe(name)
+    assert found.changed(found.parse(["--output_dir", str(tmp_path)])) == {}
+    changed = found.changed(found.parse(["--output_dir", str(tmp_path), "--soft", "--vocab_size", "77", "--seed", "3"]))
+    assert changed.pop("vocab_size") == (found.defaults.get("vocab_size", 40_000), 77)
+    assert set(changed) <= {"masking"}
+    assert changed.get("masking", ("soft", "soft"))[1] == "soft"

@@ -117,8 +117,8 @@ def test_an_unfinished_run_says_so_and_does_not_claim_older_scores(tmp_path):
 
 def test_chance_and_floor_are_named(record):
     card = ModelCardRenderer(record).render()
-    assert "| npi licensing | 80.0 % | 50 % | 50.0 % |" in card
-    assert "**At chance:** in anaphor agreement it is" in card
+    assert "| npi licensing | 100 | 80.0 % | 4.0 | 50 % | 50.0 % |" in card
+    assert "**At chance:** in anaphor agreement it cannot" in card
     assert "| loss of a unigram model | 5.432 |" in card
 
 
@@ -191,3 +191,16 @@ def test_the_templates_are_found_without_the_installed_package(monkeypatch):
     checkout = template_folder()
     names = {path.name for path in installed.glob("*.jinja")}
     assert names == {path.name for path in checkout.glob("*.jinja")} >= {"base.md.jinja", "masked.md.jinja"}
+
+
+def test_a_recipe_with_other_masks_does_not_go_by_the_recipes_name(tmp_path):
+    method = {**MANIFEST["method"], "title": None}
+    changes = {"masking": ["hard", "soft"], "mlm_prob": [0.4, 0.15]}
+    record = synthetic_record.synthetic_record(tmp_path / "record", method=method, recipe_changes=changes)
+    card = ModelCardRenderer(record).render()
+    assert "AMLM-Hard-Decay" not in card
+    assert "**Adaptive hard masking, linear decay rate.**" in card
+    assert "The recipe `hard_decay` was changed in 2 options, see [hyper-parameters](#hyper-parameters)." in card
+    assert "| `masking` | `soft` | `hard` | – |" in card
+    assert "This model is not theirs, and differs from it in the options listed above." in card
+    assert "hard_decay" not in ModelCard(card).data.tags
