@@ -132,7 +132,10 @@ def mix(sources: Sequence[str | Path | HubSource | MixSource], out: str | Path, 
     known = None
     if how.size is None or how.method in ("proportional", "temperature") or how.min_words or how.drop_duplicates:
         known = survey(
-            found, lambda s: read_blocks(s, how.document, how.text_field), how.min_words, how.drop_duplicates
+            found,
+            lambda source, texts, words: read_blocks(source, how.document, how.text_field, texts, words),
+            how.min_words,
+            how.drop_duplicates,
         )
     shares = _shares(how, found, known)
     total = how.size if how.size is not None else _largest(shares, found, known)
