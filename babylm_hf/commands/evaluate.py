@@ -50,6 +50,15 @@ def add(commands: Any) -> None:
     evaluate.add_argument("--official-results", metavar="DIR", help="write the official result tree here")
     evaluate.add_argument("--trust-remote-code", action="store_true", help="run code that the model brings along")
     evaluate.add_argument("--batch-tokens", type=int, default=8192, help="tokens in a batch")
+    evaluate.add_argument(
+        "--subsample",
+        nargs="?",
+        type=int,
+        const=2000,
+        metavar="N",
+        help="also the accuracy on N items of each task (2,000 without a number), drawn with seed 0 evenly from the "
+        "paradigms: to compare with scores published for samples",
+    )
     evaluate.add_argument("--paradigms", action="store_true", help="print every paradigm")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     evaluate.set_defaults(action=evaluate_model)
@@ -65,6 +74,8 @@ def evaluate_model(options: argparse.Namespace) -> None:
         raise OptionError("--official-results needs scores in fp32: leave out --bf16.")
     if options.batch_tokens < 1:
         raise OptionError(f"--batch-tokens {options.batch_tokens}: a batch needs at least one token.")
+    if options.subsample is not None and options.subsample < 1:
+        raise OptionError(f"--subsample {options.subsample}: a sample needs at least one item.")
     if not sys.stderr.isatty():
         from transformers.utils import logging
 
@@ -91,14 +102,27 @@ def evaluate_model(options: argparse.Namespace) -> None:
             floor = result
         elif not options.json:
             print(render_evaluation(result, floor, paradigms=options.paradigms), flush=True)
+            for task, sample in _subsamples(result, options.subsample).items():
+                accuracy, error = 100 * sample["accuracy"], 100 * sample["standard_error"]
+                print(f"{task}: {accuracy:.1f} (standard error {error:.1f}) on {sample['items']:,} of its items")
     extra = _combined(found, options)
+    if options.subsample:
+        extra["subsamples"] = {str(result.revision): _subsamples(result, options.subsample) for result in found}
     if options.json:
         print(json.dumps({"evaluations": [result.to_dict() for result in found], **extra}, indent=1))
-    elif extra:
+    elif "aoa" in extra:
         print(f"age of acquisition: {100 * extra['aoa']['aoa']:.1f} over {extra['aoa']['words']} words")
     if failures := {(result.revision, task) for result in found for task in result.failures}:
         print(f"{len(failures)} of the tasks asked for have no score; see above.", file=sys.stderr)
         sys.exit(1)
+
+
+def _subsamples(result: Any, size: int | None) -> dict[str, Any]:
+    """The accuracy on a sample of each task that has more items than that."""
+    from ..evaluation.subsample import subsample
+
+    told = {name: found.outcomes for name, found in result.results.items() if size and found.outcomes}
+    return {name: sample for name, outcomes in told.items() if (sample := subsample(outcomes, size or 0))}
 
 
 def _combined(found: list[Any], options: argparse.Namespace) -> dict[str, Any]:

@@ -69,8 +69,9 @@ def test_pairs_are_scored(capsys, tmp_path):
     results = evaluation["tasks"]["pairs"]
     assert results["items"] == 2 * len(results["paradigms"])
     assert evaluation["failures"] == {}
-    main(["evaluate", str(model), "--data", str(pairs)])
+    main(["evaluate", str(model), "--data", str(pairs), "--subsample", "8"])
     printed = capsys.readouterr().out
+    assert "on 8 of its items" in printed
     (line,) = [line for line in printed.splitlines() if line.startswith("pairs ")]
     assert f"{100 * results['score']:5.1f}" in line
     assert max(map(len, printed.splitlines()[1:])) <= 80  # the first line has the path of the model
