@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
 
 _WIDTH = 80
+_LOGGED = ("loss", "learning_rate", "grad_norm", "mask_rate", "mask_rate_realised")
 
 
 def add(commands: Any) -> None:
     """`babylm-hf inspect plan|run|predict`."""
-    inspect = commands.add_parser("inspect", help="what a plan will do, what a run did, what a model predicts")
+    inspect = commands.add_parser(
+        "inspect",
+        help="what a plan will do, what a run did, what a model predicts",
+        epilog="What a run masks in a sentence: babylm-hf masks",
+    )
     actions = inspect.add_subparsers(metavar="ACTION", required=True)
     plan = actions.add_parser(
         "plan",
@@ -63,7 +69,7 @@ def show_plan(options: argparse.Namespace) -> None:
     if options.png is not None:
         from ..inspection.figures import plan_picture
 
-        _write(options.png, plan_picture(facts))
+        write_picture(options.png, plan_picture(facts))
     print(json.dumps(facts, indent=1, ensure_ascii=False) if options.json else _plan_text(facts))
 
 
@@ -125,13 +131,37 @@ def show_run(options: argparse.Namespace) -> None:
     print("\noptions that are not the default")
     for name, (_, value) in facts["changed"].items():
         print(_cut(f"  {name:<24} {value}"))
-    print("\nmilestones")
-    for milestone in facts["milestones"]:
-        print(_cut(f"  {milestone['name']:<12} step {milestone['step']:>8,}  {milestone['words']:>14,} words"))
-    print("\nscores")
-    for score in facts["scores"]:
-        numbers = ", ".join(f"{name} {value:.4g}" for name, value in score["metrics"].items())
-        print(_cut(f"  {_when(score):<12} {score['task']:<14} {numbers}"))
+    if log := facts["last_log"]:
+        shown = {name: log[name] for name in _LOGGED if log.get(name) is not None}
+        text = ", ".join(f"{_words(name)} {value:.4g}" for name, value in shown.items())
+        print("\n" + textwrap.fill(f"last log   {text}", _WIDTH, subsequent_indent=" " * 11))
+    print()
+    print("\n".join(_score_table(facts["table"])))
+
+
+def _score_table(table: list[dict[str, Any]]) -> list[str]:
+    """Where the run was measured, and the main score of each task there; as many tables as 80 columns need."""
+    titles = {title: None for row in table for title in row["scores"]}
+    first = [f"{row['name']:<12.12}  {row['step']:>8,}  {row['words']:>13,}" for row in table]
+    head = f"{'':<12}  {'step':>8}  {'words':>13}"
+    lines: list[str] = []
+    while True:
+        shown, room = [], _WIDTH - len(head)
+        while titles and (width := max(8, len(next(iter(titles)))) + 2) <= room:
+            title = next(iter(titles))
+            shown.append((title, width))
+            room -= width
+            del titles[title]
+        if not shown and titles:  # a title that is too long for a table of its own
+            title = next(iter(titles))
+            shown.append((title, room))
+            del titles[title]
+        lines.append(head + "".join(f"{title[: width - 2]:>{width}}" for title, width in shown))
+        for start, row in zip(first, table, strict=True):
+            lines.append(start + "".join(f"{row['scores'].get(title, ''):>{width}}" for title, width in shown))
+        if not titles:
+            return lines
+        lines.append("")
 
 
 def show_predictions(options: argparse.Namespace) -> None:
@@ -146,7 +176,7 @@ def show_predictions(options: argparse.Namespace) -> None:
     if options.png is not None:
         from ..inspection.figures import prediction_picture
 
-        _write(options.png, prediction_picture(predictions))
+        write_picture(options.png, prediction_picture(predictions))
     if options.json:
         print(json.dumps([vars(p) for p in predictions], ensure_ascii=False, indent=1))
         return
@@ -160,7 +190,8 @@ def _cut(line: str) -> str:
     return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_picture(path: Path, content: bytes) -> None:
+    """Write a PNG where `--png` says."""
     try:
         path.write_bytes(content)
     except OSError as error:
@@ -169,5 +200,5 @@ def _write(path: Path, content: bytes) -> None:
         ) from error
 
 
-def _when(score: dict[str, Any]) -> str:
-    return str(score["milestone"] or f"step {score['step']}")
+def _words(name: str) -> str:
+    return name.replace("_", " ")

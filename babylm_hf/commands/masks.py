@@ -23,6 +23,7 @@ def add(commands: Any) -> None:
         help="at this optimizer step, for rates that change; the policy's weights are the last saved",
     )
     masks.add_argument("--figures", type=Path, metavar="DIR", help="draw the rate and the weights over the run")
+    masks.add_argument("--png", type=Path, metavar="FILE", help="draw the probabilities of the sentence")
     masks.add_argument("--json", action="store_true", help="print JSON")
     masks.set_defaults(action=show_masks)
 
@@ -31,6 +32,8 @@ def show_masks(options: argparse.Namespace) -> None:
     """Print the probabilities, draw the figures, or both."""
     if options.sentence is None and options.figures is None:
         raise OptionError('say what to show: a sentence in quotation marks, or --figures DIR; see "babylm-hf masks -h"')
+    if options.png is not None and options.sentence is None:
+        raise OptionError("--png draws the masks of a sentence; give one in quotation marks")
     if options.figures is not None:
         _draw(options.run, options.figures)
     if options.sentence is not None:
@@ -55,15 +58,21 @@ def _sentence(options: argparse.Namespace) -> None:
         pass_index=saved.pass_index,
         total_steps=saved.total_steps,
     )
+    title = f"{options.run.name}, step {step + 1:,} of {saved.total_steps:,}"
+    if options.png is not None:
+        from ..inspection.figures import mask_picture
+        from .inspect import write_picture
+
+        write_picture(options.png, mask_picture(tokens, title))
     if options.json:
         print(json.dumps({"step": step, "tokens": [vars(token) for token in tokens]}, ensure_ascii=False, indent=1))
         return
     highest = max((token.probability for token in tokens), default=0.0) or 1.0
-    width = max((len(token.token) for token in tokens), default=5)
-    print(f"{options.run.name}, step {step + 1:,} of {saved.total_steps:,}")
+    width = max((len(token.shown) for token in tokens), default=5)
+    print(title)
     for token in tokens:
         bar = "#" * round(_BAR * token.probability / highest)
-        print(f"{token.token:<{width}}  {100 * token.probability:5.1f} %  {bar}".rstrip())
+        print(f"{token.shown:<{width}}  {100 * token.probability:5.1f} %  {bar}".rstrip())
 
 
 def _tokenizer(run: Path) -> Any:

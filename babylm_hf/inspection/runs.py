@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ..publishing import RunRecord
+from ..publishing.markdown import number, percent
+from ..publishing.measurements import measurement
+from ..publishing.tables import main_score
 
 _PLACES = ("output_dir", "logging_dir", "run_name", "max_steps")
 """Said elsewhere, or decided by the plan."""
@@ -20,7 +23,8 @@ def run_facts(folder: str | Path) -> dict[str, Any]:
     Returns:
         `name`, `recipe`, `command`, `created`, `state` ("finished", or where it stands), `changed` options (name ->
         [default, value]), `plan` in short, `step`, `words`, `seconds`, `words_per_second`, `milestones[]` with what
-        was saved, `scores[]` (task, milestone, words, metrics that are numbers), `resumes[]`, `last_log`.
+        was saved, `scores[]` (task, milestone, words, metrics that are numbers), `table[]` (name, step, words, and the
+        main score of each task, as it is shown), `resumes[]`, `last_log`.
 
     Raises:
         RunFolderError: there is no record, or it is damaged.
@@ -49,6 +53,7 @@ def run_facts(folder: str | Path) -> dict[str, Any]:
             if event["kind"] == "milestone"
         ],
         "scores": [_score(event) for event in events if event["kind"] == "evaluation"],
+        "table": _table(events),
         "resumes": [
             {key: event.get(key) for key in ("time", "step", "checkpoint")}
             for event in record.history()
@@ -56,6 +61,27 @@ def run_facts(folder: str | Path) -> dict[str, Any]:
         ],
         "last_log": {name: value for name, value in logs[-1].items() if name not in ("kind", "time")} if logs else {},
     }
+
+
+def _table(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row for every place of the run that was saved or measured, and how its model scored."""
+    rows: dict[tuple[int, str], dict[str, Any]] = {}
+    for event in events:
+        if event["kind"] not in ("milestone", "evaluation"):
+            continue
+        name = (event.get("name") if event["kind"] == "milestone" else event.get("milestone")) or ""
+        words = event.get("words_seen") or event.get("words", 0)
+        step = event.get("step", 0)
+        row = rows.setdefault((step, name), {"name": name, "step": step, "words": words, "scores": {}})
+        row["words"] = max(row["words"], words)
+        if event["kind"] == "evaluation" and (score := main_score(found := measurement(event))) is not None:
+            value = found.scores[score]
+            share = found.is_pairs or score.endswith("accuracy")
+            row["scores"][f"{found.task} {score}"] = percent(value) if share else number(value)
+    last = max((step for step, _ in rows), default=0)
+    if (last, "") in rows:
+        rows[last, ""]["name"] = "final" if any(event["kind"] == "end" for event in events) else "now"
+    return [rows[place] for place in sorted(rows, key=lambda place: (place[0], place[1] == ""))]
 
 
 def changed_options(manifest: dict[str, Any]) -> dict[str, list[Any]]:

@@ -30,6 +30,11 @@ class TokenMask:
     token_id: int
     probability: float
 
+    @property
+    def shown(self) -> str:
+        """The token without the sign of the space before it, unless it is nothing else."""
+        return self.token.lstrip("Ġ▁") or self.token
+
 
 def mask_probabilities(
     collator: MaskingCollator,

@@ -6,9 +6,11 @@ import json
 
 import pytest
 import torch
+from synthetic_record import synthetic_record
 from tiny import REPOSITORY, TINY_RECIPE, tiny_causal_model, tiny_causal_tokenizer, tiny_model, tiny_tokenizer
 
 from babylm_hf.cli import main
+from babylm_hf.commands.inspect import _score_table
 from babylm_hf.inspection import predict
 from babylm_hf.inspection.runs import changed_options
 from babylm_hf.publishing import RunRecord
@@ -47,6 +49,29 @@ def test_a_run_is_told_from_its_record(capsys, tmp_path):
     assert [event["step"] for event in facts["resumes"]] == [4]
     main(["inspect", "run", str(tmp_path)])
     assert "chck_60" in capsys.readouterr().out
+
+
+def test_the_scores_of_a_run_are_one_table(capsys, tmp_path):
+    synthetic_record(tmp_path / "record")
+    main(["inspect", "run", str(tmp_path)])
+    printed = capsys.readouterr().out.splitlines()
+    assert max(map(len, printed)) <= 80
+    start = next(i for i, line in enumerate(printed) if line.endswith("held_out loss  toy_pairs accuracy"))
+    assert [line.split() for line in printed[start + 1 :]] == [
+        ["0", "0", "7.5", "50.0", "%"],
+        ["chck_1M", "50", "1,000,000", "5.833", "56.2", "%"],
+        ["chck_2M", "100", "2,000,000", "4.167", "62.5", "%"],
+        ["final", "120", "2,400,000", "3.5", "65.0", "%"],
+    ]
+
+
+def test_many_tasks_make_several_tables():
+    row = {"name": "final", "step": 5, "words": 50, "scores": {f"task_{i} accuracy": f"{i} %" for i in range(9)}}
+    lines = _score_table([row])
+    assert max(map(len, lines)) <= 80
+    assert sum(line.startswith("final") for line in lines) > 1
+    text = " ".join(" ".join(lines).split())
+    assert all(f"task_{i} accuracy" in text and f"{i} %" in text for i in range(9))
 
 
 def test_an_empty_value_is_no_change():

@@ -123,7 +123,8 @@ def test_the_command_prints_every_token_and_the_rate_of_the_step(capsys, tmp_pat
         rates.append(max(token["probability"] for token in shown.tokens))
     assert rates[0] == pytest.approx(0.4)
     assert rates[1] < 0.12
-    main(["masks", str(tmp_path), sentence])
+    main(["masks", str(tmp_path), sentence, "--png", str(tmp_path / "masks.png")])
+    assert (tmp_path / "masks.png").read_bytes().startswith(b"\x89PNG")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("step 11 of 40")
     assert len(lines) == len(shown.tokens) + 1
@@ -133,6 +134,7 @@ def test_the_command_prints_every_token_and_the_rate_of_the_step(capsys, tmp_pat
     ("arguments", "said"),
     [
         ([], "say what to show"),
+        (["--png", "x.png", "--figures", "x"], "--png draws the masks of a sentence"),
         (["a dog", "--step", "41"], "--step 41 is not in the run"),
         (["--figures", "x"], "record"),
     ],
