@@ -82,17 +82,30 @@ def read_run(source: str) -> Run:
 def _from_hub(repo_id: str, revision: str | None) -> Path:
     """The record of a repository, in the cache of the Hub's client."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     where = f"{repo_id}@{revision}" if revision else repo_id
     try:
         folder = Path(snapshot_download(repo_id, revision=revision, allow_patterns=_RECORD_FILES))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    except RepositoryNotFoundError as error:
         raise RunFolderError(
-            f"{where} is neither a folder nor a repository that the Hub gives ({reason.rstrip('.')}); "
-            "check the name, the revision and your access"
+            f"{repo_id} is neither a folder nor a repository on the Hub that this token may see; "
+            "check the name, and log in with `hf auth login` if it is private"
         ) from error
+    except RevisionNotFoundError as error:
+        raise RunFolderError(f"{repo_id} has no revision {revision}; leave it out for main") from error
+    except LocalEntryNotFoundError as error:
+        raise RunFolderError(
+            f"{where} is not a folder, and the Hub cannot be reached; give a folder, or try again later"
+        ) from error
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise RunFolderError(f"{where} is not a folder, and the Hub does not give it ({reason})") from error
     if not (folder / "record" / MANIFEST).is_file():
         branch = " (milestones have none, main does)" if revision else ""
         raise RunFolderError(

@@ -66,7 +66,8 @@ def test_what_is_meant_by_a_name(published, api, tmp_path, monkeypatch):
     for source, message in (
         ("me/bare", "me/bare has no run record; repositories published with `babylm-hf publish`"),
         ("me/hard-0@chck_1M", r"me/hard-0@chck_1M has no run record \(milestones have none, main does\)"),
-        ("me/nowhere", "me/nowhere is neither a folder nor a repository that the Hub gives"),
+        ("me/nowhere", "me/nowhere is neither a folder nor a repository on the Hub that this token may see"),
+        ("me/hard-0@no", "me/hard-0 has no revision no; leave it out for main"),
         ("hub:nowhere", "hub:nowhere is no repository; write hub:namespace/name"),
     ):
         with pytest.raises(RunFolderError, match=message):

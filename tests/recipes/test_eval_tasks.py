@@ -11,6 +11,8 @@ from evaluation_data import write_layout
 from tiny import TINY_RECIPE
 
 from babylm_hf.errors import BabyLMError
+from babylm_hf.evaluation.outcomes import credits_of
+from babylm_hf.publishing import RunRecord
 
 
 def test_tasks_are_scored_at_milestones(tmp_path: Path, few_pairs: str) -> None:
@@ -24,6 +26,18 @@ def test_tasks_are_scored_at_milestones(tmp_path: Path, few_pairs: str) -> None:
         assert [e["milestone"] for e in listed] == ["untrained", "chck_2K", "chck_4K", None], name
         assert {e["metrics"]["scoring"] for e in listed} == {"p26"}
     assert found["blimp"][0]["metrics"]["items"] == 4
+    record = RunRecord.open(output / "record")
+    for name in ("blimp", "supplement", "toy_pairs"):  # the outcome of every item of the final model is kept
+        final = record.events("evaluation")[-1]["step"]
+        metrics = [e["metrics"] for e in record.events("evaluation") if e["task"] == name][-1]
+        outcomes = record.outcomes(name)
+        assert outcomes["step"] == final
+        parts = outcomes["paradigms"].values()
+        assert sum(len(one["outcomes"]) for one in parts) == metrics.get("items", metrics.get("pairs"))
+        score = sum(one["weight"] * credits_of(one["outcomes"]).mean() for one in parts)
+        assert score == pytest.approx(metrics["accuracy"], abs=1e-12)
+        assert "outcomes" not in metrics
+    assert record.outcomes("reading") is None
     card = (output / "README.md").read_text()
     for title in ("BLiMP", "BLiMP supplement", "Reading times"):
         assert f"### {title}\n" in card
