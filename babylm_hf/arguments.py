@@ -106,7 +106,6 @@ class ModelArguments:
     num_hidden_layers: int | None = option(None, "number of layers")
     num_attention_heads: int | None = option(None, "number of heads; without it the preset's head size decides")
     dropout: float | None = option(None, "dropout probability, hidden and attention alike")
-    fast_attention: bool = option(True, "train DeBERTa-v2 with our attention: the stock numbers for less work")
     default_mask_rate: Literal["zero", "inverse_length", "observed"] | None = option(
         None, "diffusion: what the model takes for the share of masks where it is not told; zero, as published"
     )

@@ -42,7 +42,6 @@ from .masking.collator import EVALUATION_RATE
 from .masking.factory import collator_of, rate_of
 from .masking.groups import frequency_bands, word_classes
 from .models import build_model
-from .models.deberta_attention import use_fast_attention
 from .plan import parse_curriculum, parse_milestones
 from .publishing.examples import texts_for
 from .recipe import TITLED
@@ -133,8 +132,6 @@ def new_model(options: Options, tokenizer: Any) -> Any:
     if options.corpus.end_of_text and hasattr(model.config, "special_token_ids"):
         learnt = boundary_ids(tokenizer)  # so they may be generated
         model.config.special_token_ids = [i for i in model.config.special_token_ids if i not in learnt]
-    if options.model.fast_attention:
-        use_fast_attention(model)  # does nothing to other architectures
     return model
 
 

@@ -25,7 +25,9 @@ import torch.nn.functional as F
 
 from babylm_hf.models.diffusion import BabyLMDiffusionConfig, BabyLMDiffusionForMaskedLM
 from babylm_hf.models.diffusion.layers_babylm_diffusion import distance_buckets
+from babylm_hf.models.dropout import use_fast_dropout
 from babylm_hf.objectives import DiffusionObjective
+from babylm_hf.training.allocator import keep_freed_memory
 
 
 def make_batch(rows, length, rate, seed):
@@ -65,7 +67,7 @@ def norm(states, eps=1e-5):
 def reference_attention(module, states, positions, index, mask, training):
     length, batch, width = states.shape
     heads, size = module.heads, width // module.heads
-    dropout = module.probs_dropout
+    dropout = module.probs_dropout.p
     query, key = module.query_key(states).chunk(2, dim=2)
     value, gate = module.value_gate(states).chunk(2, dim=2)
     table = F.embedding(index, module.query_key(F.dropout(positions, dropout, training)))  # [T, T, 2 D]
@@ -128,13 +130,19 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--layers", type=int, default=12, help="fewer for a quick look")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="of autocast")
+    parser.add_argument("--tuned", action="store_true", help="let the allocator keep freed memory, for both")
+    parser.add_argument("--no_fast_dropout", action="store_true")
     options = parser.parse_args()
+    if options.tuned:
+        keep_freed_memory()
     torch.manual_seed(0)
     model = BabyLMDiffusionForMaskedLM(BabyLMDiffusionConfig(num_hidden_layers=options.layers, suppress_mask=False))
     with torch.no_grad():
         for layer in model.model.layers:  # awake, as after training: a gate of zero would hide a difference
             layer.modulation.weight.normal_(std=0.02)
             layer.modulation.bias.normal_(std=0.1)
+    if not options.no_fast_dropout:
+        use_fast_dropout(model)
     batch = make_batch(options.rows, options.length, options.rate, seed=1)
     objective = DiffusionObjective(model)
     config = model.config

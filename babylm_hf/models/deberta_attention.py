@@ -18,6 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .attention_dropout import attention_with_dropout
+from .dropout import is_fast, threshold_of
+
 
 def use_fast_attention(model: nn.Module) -> int:
     """Give every DeBERTa-v2 self-attention of `model` the fast forward; returns how many there were (0 elsewhere)."""
@@ -36,23 +39,32 @@ def use_stock_attention(model: nn.Module) -> None:
             del module.forward
 
 
-class _Skew(torch.autograd.Function):
-    """`[..., L, 2L - 1]` to `[..., L, L]`: out[i, j] = x[i, j - i + L - 1]."""
+class _ByDistance(torch.autograd.Function):
+    """`[N, L, 2L - 1]` by query and by key, either may be None, to scores `[N, L, L]`.
+
+    out[i, j] = by_query[i, j - i + L - 1] + by_key[j, i - j + L - 1]
+    """
 
     @staticmethod
-    def forward(ctx: Any, products: Tensor) -> Tensor:
-        ctx.shape = products.shape
-        return _diagonals(products.contiguous()).contiguous()
+    def forward(ctx: Any, by_query: Tensor | None, by_key: Tensor | None) -> Tensor:
+        ctx.shapes = [None if products is None else products.shape for products in (by_query, by_key)]
+        if by_query is None or by_key is None:
+            only = _diagonals(by_query) if by_query is not None else _diagonals(by_key).transpose(1, 2)
+            return only.contiguous()
+        return torch.add(_diagonals(by_query), _diagonals(by_key).transpose(1, 2))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        products = gradient.new_zeros(ctx.shape)
-        _diagonals(products).copy_(gradient)
-        return products
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        made: list[Tensor | None] = []
+        for shape, gradient in zip(ctx.shapes, (gradients[0], gradients[0].transpose(1, 2)), strict=True):
+            made.append(None if shape is None else gradient.new_zeros(shape))
+            if shape is not None:
+                _diagonals(made[-1]).copy_(gradient)
+        return tuple(made)
 
 
-def _diagonals(products: Tensor) -> Tensor:
-    """The view behind `_Skew` of a contiguous tensor `[N, L, 2L - 1]`."""
+def _diagonals(products: Any) -> Tensor:
+    """The view behind `_ByDistance` of a contiguous tensor `[N, L, 2L - 1]`."""
     number, length, width = products.shape
     offset = products.storage_offset() + length - 1
     return products.as_strided((number, length, length), (length * width, width - 1, 1), offset)
@@ -79,16 +91,30 @@ def _forward(
     )
     parts = 1 + sum(kind in self.pos_att_type for kind in ("c2p", "p2c"))
     query = query * (query.shape[-1] * parts) ** -0.5
-    scores = torch.bmm(_per_row(query, batch), _per_row(key, batch).transpose(1, 2))
-    if self.relative_attention:
-        scores = scores + _position_scores(self, query, key, rel_embeddings, length, parts)
-    scores = scores.view(heads, batch, length, length)
-    lowest = torch.finfo(scores.dtype).min
-    scores = scores.masked_fill(~attention_mask.bool().transpose(0, 1), lowest)
-    probabilities = self.dropout(scores.softmax(-1))
-    context = torch.bmm(probabilities.view(heads * batch, length, length), _per_row(value, batch))
-    context = context.view(heads, batch, length, -1).permute(1, 2, 0, 3).reshape(batch, length, -1)
-    return context, probabilities.transpose(0, 1) if output_attentions else None
+    bias = _position_scores(self, query, key, rel_embeddings, length, parts) if self.relative_attention else None
+    query, key, value = (states.view(heads, batch, length, -1) for states in (query, key, value))
+    context, probabilities = _attention(self, query, key, value, bias, attention_mask)
+    return context.permute(1, 2, 0, 3).reshape(batch, length, -1), probabilities if output_attentions else None
+
+
+def _attention(
+    self: Any, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, mask: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """The context `[heads, B, L, d]` and, where they exist as a whole, the probabilities `[B, heads, L, L]`."""
+    heads, batch, length, _ = query.shape
+    shape = (heads, batch, length, length)
+    bias = query.new_zeros(shape) if bias is None else bias.view(shape)
+    # On a CPU it costs nothing to look whether there is padding at all.
+    if query.device.type != "cpu" or not bool(mask.all()):
+        # Half of the lowest number leaves room for the scores that are added to it.
+        bias = bias.masked_fill(~mask.bool().transpose(0, 1), torch.finfo(bias.dtype).min / 2)
+    threshold = threshold_of(self.dropout.p, query) if self.training and is_fast(self.dropout) else None
+    if threshold is not None:
+        return attention_with_dropout(query, key, value, bias, threshold, 1.0), None
+    query, key, value = (states.flatten(0, 1) for states in (query, key, value))
+    probabilities = torch.baddbmm(bias.flatten(0, 1), query, key.transpose(1, 2)).softmax(-1)
+    probabilities = self.dropout(probabilities)
+    return torch.bmm(probabilities, value).view(heads, batch, length, -1), probabilities.view(shape).transpose(0, 1)
 
 
 def _by_head(projected: Tensor, heads: int) -> Tensor:
@@ -96,29 +122,25 @@ def _by_head(projected: Tensor, heads: int) -> Tensor:
     return projected.reshape(-1, heads, projected.shape[-1] // heads).transpose(0, 1).contiguous()
 
 
-def _per_row(states: Tensor, batch: int) -> Tensor:
-    """`[heads, B * L, d]` to `[heads * B, L, d]`."""
-    heads, positions, size = states.shape
-    return states.view(heads * batch, positions // batch, size)
-
-
-def _position_scores(self: Any, query: Tensor, key: Tensor, table: Tensor | None, length: int, parts: int) -> Tensor:
+def _position_scores(
+    self: Any, query: Tensor, key: Tensor, table: Tensor | None, length: int, parts: int
+) -> Tensor | None:
     """The two position parts of the scores, `[heads * B, L, L]`; `query` is scaled already."""
     if table is None:
         raise ValueError("relative attention needs rel_embeddings")
     table = self.pos_dropout(table)[_distance_rows(self, length, table.device)]
     heads = self.num_attention_heads
-    total = query.new_zeros(())
+    shape, by_query, by_key = (-1, length, 2 * length - 1), None, None
     if "c2p" in self.pos_att_type:
         project = self.key_proj if self.share_att_key else self.pos_key_proj
-        products = torch.bmm(query, _by_head(project(table), heads).transpose(1, 2))
-        total = total + _Skew.apply(products.view(-1, length, 2 * length - 1))
+        by_query = torch.bmm(query, _by_head(project(table), heads).transpose(1, 2)).view(shape)
     if "p2c" in self.pos_att_type:
         project = self.query_proj if self.share_att_key else self.pos_query_proj
         positions = _by_head(project(table), heads).flip(1) * (query.shape[-1] * parts) ** -0.5
-        products = torch.bmm(key, positions.transpose(1, 2))
-        total = total + _Skew.apply(products.view(-1, length, 2 * length - 1)).transpose(1, 2)
-    return total
+        by_key = torch.bmm(key, positions.transpose(1, 2)).view(shape)
+    if by_query is None and by_key is None:
+        return None
+    return _ByDistance.apply(by_query, by_key)
 
 
 def _distance_rows(self: Any, length: int, device: torch.device) -> Tensor:

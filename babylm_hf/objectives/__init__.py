@@ -20,14 +20,18 @@ __all__ = [
 ]
 
 
-def objective_for(model: nn.Module) -> Objective:
+def objective_for(model: nn.Module, chunked: bool = True) -> Objective:
     """The objective that a model is trained with.
 
     Next-token prediction for a causal one, diffusion for one that is told the mask rate, else masked tokens.
+
+    Args:
+        model: not wrapped.
+        chunked: let no more logits exist at a time than a chunk's, where the head is one that can.
     """
     if is_causal(model):
-        return CausalObjective(model)
-    return DiffusionObjective(model) if takes_mask_rate(model) else MaskedObjective(model)
+        return CausalObjective(model, chunked)
+    return DiffusionObjective(model, chunked) if takes_mask_rate(model) else MaskedObjective(model, chunked)
 
 
 def is_causal(model: nn.Module) -> bool:

@@ -9,37 +9,15 @@ That is possible where the head is a plain linear layer, as in nearly every caus
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from ..models.heads import PositionSelector
 from .chunked import LinearHead
-from .masked import IGNORED, TargetLosses
-
-
-@dataclass
-class CausalLosses(TargetLosses):
-    """What the targets of one micro-batch cost, where their logits have been let go.
-
-    Attributes:
-        summed: their sum with gradient; `losses` has none.
-        guessed: int64 `[N]`, the most probable piece; None while gradients are computed, which need no guesses.
-    """
-
-    summed: Tensor | None = None
-    guessed: Tensor | None = None
-
-    def total(self) -> Tensor:
-        """The sum of the losses."""
-        return self.summed if self.summed is not None else super().total()
-
-    def correct(self) -> Tensor:
-        """bool `[N]`: the most probable piece is the target."""
-        return self.guessed == self.target_ids if self.guessed is not None else super().correct()
+from .masked import IGNORED, TargetLosses, target_losses
 
 
 class CausalObjective:
@@ -47,9 +25,9 @@ class CausalObjective:
 
     name = "causal"
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, chunked: bool = True) -> None:
         self.selector = PositionSelector(model)
-        self.head = LinearHead.of(self.selector)
+        self.head = LinearHead.of(self.selector) if chunked else None
         # While training a cache of keys and values is only memory.
         self._extra = {"use_cache": False} if hasattr(getattr(model, "config", None), "use_cache") else {}
 
@@ -78,8 +56,4 @@ class CausalObjective:
         """
         inputs = {**inputs, **self._extra}
         index, target_ids = inputs.pop("target_index"), inputs.pop("target_ids")
-        if self.head is not None and len(target_ids) > 0:
-            summed, losses, guessed = self.head.losses(inputs, index, target_ids, forward)
-            return CausalLosses(losses, target_ids, None, summed=summed, guessed=guessed)
-        logits = self.selector.logits(inputs, index, forward)
-        return CausalLosses(F.cross_entropy(logits.float(), target_ids, reduction="none"), target_ids, logits)
+        return target_losses(self.selector, self.head, inputs, index, target_ids, forward=forward)

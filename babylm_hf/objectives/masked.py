@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models.heads import PositionSelector
+from .chunked import LinearHead, rounded
 
 IGNORED = -100
 # A stock model is not told the mask rate of its rows.
@@ -48,6 +49,27 @@ class TargetLosses:
         return self.logits.detach().argmax(-1) == self.target_ids
 
 
+@dataclass
+class SummedLosses(TargetLosses):
+    """What the targets of one micro-batch cost, where their logits have been let go.
+
+    Attributes:
+        summed: their (weighted) sum with gradient; `losses` has none.
+        guessed: int64 `[N]`, the most probable piece.
+    """
+
+    summed: Tensor | None = None
+    guessed: Tensor | None = None
+
+    def total(self) -> Tensor:
+        """The weighted sum of the losses."""
+        return self.summed if self.summed is not None else super().total()
+
+    def correct(self) -> Tensor:
+        """bool `[N]`: the most probable piece is the target."""
+        return self.guessed == self.target_ids if self.guessed is not None else super().correct()
+
+
 def to_targets(batch: dict[str, Any]) -> dict[str, Any]:
     """A new batch with the labels as a list of targets, made on the host so that no device has to be waited for.
 
@@ -66,23 +88,19 @@ def to_targets(batch: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def rounded(count: int) -> int:
-    """`count` rounded up by at most an eighth, so that a run meets a few dozen numbers of targets and not hundreds.
-
-    CPU kernels are prepared and kept for every shape (some megabytes each, without end), and a compiled model would be
-    compiled anew.
-    """
-    quantum = max(8, 1 << max(0, count.bit_length() - 4))
-    return -(-count // quantum) * quantum
-
-
 class MaskedObjective:
-    """Losses at the targets of a masked batch, the vocabulary computed only there where the model allows it."""
+    """Losses at the targets of a masked batch, the vocabulary computed only there where the model allows it.
+
+    Args:
+        model: not wrapped.
+        chunked: make the logits of a few targets at a time, where the head of the model is one that can (`LinearHead`).
+    """
 
     name = "masked"
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, chunked: bool = True) -> None:
         self.selector = PositionSelector(model)
+        self.head = LinearHead.of(self.selector) if chunked else None
 
     def prepare(self, batch: dict[str, Any]) -> dict[str, Any]:
         """See `to_targets`; runs on the host before the batch goes to the device."""
@@ -104,8 +122,23 @@ class MaskedObjective:
         weights = inputs.pop("target_weights", None)
         inputs.pop("count", None)
         inputs.pop("target_sources", None)
-        count = len(target_ids)
-        filled = F.pad(index, (0, rounded(count) - count))  # position 0 again: computed, and left out of the loss
-        logits = self.selector.logits(inputs, filled, forward)[:count]
-        losses = F.cross_entropy(logits.float(), target_ids, reduction="none")
-        return TargetLosses(losses, target_ids, logits, weights)
+        return target_losses(self.selector, self.head, inputs, index, target_ids, weights, forward)
+
+
+def target_losses(
+    selector: PositionSelector,
+    head: LinearHead | None,
+    inputs: dict[str, Any],
+    index: Tensor,
+    target_ids: Tensor,
+    weights: Tensor | None = None,
+    forward: Callable[..., Any] | None = None,
+) -> TargetLosses:
+    """The losses at N positions `index` (row * L + position), in chunks where `head` is given."""
+    count = len(target_ids)
+    if head is not None and count > 0:
+        summed, losses, guessed = head.losses(inputs, index, target_ids, weights, forward)
+        return SummedLosses(losses, target_ids, None, weights, summed=summed, guessed=guessed)
+    filled = F.pad(index, (0, rounded(count) - count))  # position 0 again: computed, and left out of the loss
+    logits = selector.logits(inputs, filled, forward)[:count]
+    return TargetLosses(F.cross_entropy(logits.float(), target_ids, reduction="none"), target_ids, logits, weights)

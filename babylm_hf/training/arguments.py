@@ -18,6 +18,7 @@ from ..arguments import option
 from ..errors import OptionError
 from .carbon import check_country
 from .ema import check_decay
+from .levers import check_device
 
 
 @dataclass
@@ -87,6 +88,10 @@ class BabyLMTrainingArguments(TrainingArguments):
     track_carbon: str | None = option(
         None, "measure energy and carbon dioxide with codecarbon, for the electricity of this country, such as DEU"
     )
+    fast_attention: bool = option(True, "train DeBERTa-v2 with our attention: the stock numbers for less work")
+    fast_dropout: bool = option(True, "CPU: draw dropout many times as fast; stock rates, another stream")
+    chunked_loss: bool = option(True, "make the logits of a few targets at a time; the stock numbers in less memory")
+    keep_freed_memory: bool = option(True, "CPU, Linux: let the allocator keep freed memory, for fewer page faults")
     reference_optimizer: bool = field(
         default=False, metadata={"help": "LAMB exactly as the published runs had it: zero tensors never move"}
     )
@@ -97,6 +102,7 @@ class BabyLMTrainingArguments(TrainingArguments):
         if self.disable_tqdm is None:  # type: ignore[has-type]
             self.disable_tqdm = not sys.stderr.isatty()  # a bar in a log file is a thousand lines
         super().__post_init__()
+        check_device(self)
         if self.load_best_model_at_end:
             raise OptionError(
                 "--load_best_model_at_end cannot be used: milestones, not one best step, are what is kept"

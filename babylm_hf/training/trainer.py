@@ -34,6 +34,7 @@ from .callbacks import BabyLMCallback, WordsProgressCallback, default_callbacks
 from .carbon import CarbonCallback
 from .disk import make_folder
 from .learning_rate import cosine_with_cooldown
+from .levers import pull_levers
 from .loader import planned_loader
 from .measuring import MeasuringTrainer
 from .optimizers import Lamb, parameter_groups
@@ -86,15 +87,16 @@ class BabyLMTrainer(MeasuringTrainer):
                 f"data_collator must be one of babylm_hf's collators, not {type(data_collator).__name__}; "
                 "try DataCollatorForDecayingMasking, or DataCollatorForCausalRows for a causal model"
             )
-        self.objective = objective_for(model)
+        args = BabyLMTrainingArguments.adopt(args)
+        self.objective = objective_for(model, args.chunked_loss)
         if data_collator.masks == isinstance(self.objective, CausalObjective):
             fitting = "DataCollatorForCausalRows" if data_collator.masks else "DataCollatorForDecayingMasking"
             raise OptionError(
                 f"{type(data_collator).__name__} does not go with a {type(model).__name__}; use {fitting} or its like"
             )
-        args = BabyLMTrainingArguments.adopt(args)
         if args.should_save:
             make_folder(Path(args.output_dir or ""))
+        pull_levers(model, args)
         self._rows: Any = None if train_dataset is None else as_rows(train_dataset, data_collator.pad_id)
         if plan is None and self._rows is not None:
             plan = plan_from_arguments(self._rows, args)

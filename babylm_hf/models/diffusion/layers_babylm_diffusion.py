@@ -35,26 +35,27 @@ def distance_buckets(length: int, bucket_size: int, max_position: int, device: t
     return bucket_size - 1 + torch.where(distance.abs() <= middle, distance, far * distance.sign())
 
 
-class _ReadByDistance(torch.autograd.Function):
-    """`[B, H, L, 2L - 1]` to `[B, H, L, L]`: out[i, j] = x[i, j - i + L - 1]."""
+class _PositionScores(torch.autograd.Function):
+    """Two `[N, L, 2L - 1]` to `[N, L, L]`: out[i, j] = by_query[i, j - i + L - 1] + by_key[j, i - j + L - 1]."""
 
     @staticmethod
-    def forward(ctx: Any, by_distance: Tensor) -> Tensor:
-        ctx.shape = by_distance.shape
-        return _diagonals(by_distance.contiguous()).contiguous()
+    def forward(ctx: Any, by_query: Tensor, by_key: Tensor) -> Tensor:
+        ctx.shape = by_query.shape
+        return torch.add(_diagonals(by_query), _diagonals(by_key).transpose(1, 2))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        by_distance = gradient.new_zeros(ctx.shape)
-        _diagonals(by_distance).copy_(gradient)
-        return by_distance
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        by_query, by_key = (gradients[0].new_zeros(ctx.shape) for _ in range(2))
+        _diagonals(by_query).copy_(gradients[0])
+        _diagonals(by_key).copy_(gradients[0].transpose(1, 2))
+        return by_query, by_key
 
 
 def _diagonals(by_distance: Tensor) -> Tensor:
-    """The view behind `_ReadByDistance` of a contiguous tensor: each row starts one column before the row above it."""
-    batch, heads, length, width = by_distance.shape
-    strides = (heads * length * width, length * width, width - 1, 1)
-    return by_distance.as_strided((batch, heads, length, length), strides, by_distance.storage_offset() + length - 1)
+    """The view behind `_PositionScores` of a contiguous tensor: each row starts one column before the row above it."""
+    number, length, width = by_distance.shape
+    offset = by_distance.storage_offset() + length - 1
+    return by_distance.as_strided((number, length, length), (length * width, width - 1, 1), offset)
 
 
 class ScaledLinear(nn.Linear):
@@ -112,7 +113,7 @@ class DiffusionAttention(nn.Module):
         self.value_gate = nn.Linear(width, 2 * width)
         self.context_layer_norm = nn.LayerNorm(width, config.layer_norm_eps, elementwise_affine=False)
         self.dense_out = nn.Linear(width, width)
-        self.probs_dropout = config.attention_probs_dropout_prob
+        self.probs_dropout = nn.Dropout(config.attention_probs_dropout_prob)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, hidden: Tensor, positions: Tensor, buckets: Tensor, padding: Tensor | None) -> Tensor:
@@ -127,36 +128,46 @@ class DiffusionAttention(nn.Module):
         """
         query, key = (self._by_head(part) for part in self.query_key(hidden).chunk(2, dim=-1))
         value, gate = self.value_gate(hidden).chunk(2, dim=-1)
-        bias = self.position_scores(query, key, positions, buckets)
-        if padding is not None:
-            bias = bias + padding.to(bias.dtype)
-        dropout = self.probs_dropout if self.training else 0.0
-        context = F.scaled_dot_product_attention(
-            query, key, self._by_head(value), attn_mask=bias, dropout_p=dropout, scale=self.scale
-        )
+        context = self._context(query, key, self._by_head(value), positions, buckets, padding)
         context = context.permute(1, 2, 0, 3).flatten(2) * F.gelu(gate)
         return self.dropout(self.dense_out(self.context_layer_norm(context)))
 
     def _by_head(self, states: Tensor) -> Tensor:
-        """`[B, L, D]` to `[H, B, L, D / H]`; with heads first all rows of a batch share one product with positions."""
-        return states.unflatten(-1, (self.heads, -1)).permute(2, 0, 1, 3)
+        """`[B, L, D]` to `[H, B, L, D / H]`: a head's product with the position vectors serves all rows at once."""
+        return states.unflatten(-1, (self.heads, -1)).permute(2, 0, 1, 3).contiguous()
+
+    def _context(
+        self, query: Tensor, key: Tensor, value: Tensor, positions: Tensor, buckets: Tensor, padding: Tensor | None
+    ) -> Tensor:
+        """Values averaged by attention, all `[H, B, L, D / H]`."""
+        heads, batch, length, _ = query.shape
+        shape = (heads, batch, length, length)
+        bias = self.position_scores(query, key, positions, buckets)
+        if padding is not None:
+            bias.view(shape).add_(padding.to(bias.dtype))
+        if not (self.training and query.device.type == "cpu"):
+            dropout = self.probs_dropout.p if self.training else 0.0
+            return F.scaled_dot_product_attention(
+                query, key, value, attn_mask=bias.view(shape), dropout_p=dropout, scale=self.scale
+            )
+        # With a bias and dropout torch's attention has no kernel of its own for a CPU; this is what it would do.
+        query, key, value = (part.flatten(0, 1) for part in (query, key, value))
+        scores = torch.baddbmm(bias.view(-1, length, length), query, key.transpose(1, 2), alpha=self.scale)
+        return torch.bmm(self.probs_dropout(scores.softmax(-1)), value).view(heads, batch, length, -1)
 
     def position_scores(self, query: Tensor, key: Tensor, positions: Tensor, buckets: Tensor) -> Tensor:
-        """The scaled part of the scores that depends on distances, `[H, B, L, L]`: q_i . k_d + k_j . q_d, d = i - j."""
+        """The scaled part of the scores that goes by distance, `[H * B, L, L]`: q_i . k_d + k_j . q_d, d = i - j."""
         projected = (self.query_key(positions) * self.scale).to(query.dtype)
-        # [H, D / H, 2L - 1]: one column for every distance of the row.
-        position_query, position_key = projected.unflatten(-1, (2, self.heads, -1)).permute(1, 2, 3, 0)
-        content_to_position = self._products(query, position_key[..., buckets])
+        # [H, D / H, 2K - 1], and with `buckets` one column for every distance of the row.
+        position_query, position_key = (
+            part.unflatten(-1, (self.heads, -1)).permute(1, 2, 0) for part in projected.chunk(2, dim=-1)
+        )
+        length = query.shape[2]
+        content_to_position = torch.bmm(query.flatten(1, 2), position_key[..., buckets])
         # For a key the distances run the other way: row j needs i - j for i = 0, 1, ... as its columns.
-        position_to_content = self._products(key, position_query[..., buckets.flip(0)])
-        by_query = _ReadByDistance.apply(content_to_position)
-        by_key = _ReadByDistance.apply(position_to_content)
-        return by_query + by_key.transpose(-1, -2)
-
-    @staticmethod
-    def _products(states: Tensor, columns: Tensor) -> Tensor:
-        """`[H, B, L, D / H]` with `[H, D / H, W]` to `[H, B, L, W]`."""
-        return torch.bmm(states.flatten(1, 2), columns).unflatten(1, states.shape[1:3])
+        position_to_content = torch.bmm(key.flatten(1, 2), position_query[..., buckets.flip(0)])
+        shape = (-1, length, 2 * length - 1)
+        return _PositionScores.apply(content_to_position.view(shape), position_to_content.view(shape))
 
 
 class DiffusionFeedForward(nn.Module):

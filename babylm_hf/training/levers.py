@@ -1,0 +1,69 @@
+"""What makes a training step faster without changing what is learnt; each has a switch, and all are on by default.
+
+| option | what it does | what stays |
+|---|---|---|
+| `fast_attention` | DeBERTa-v2: our attention (`models.deberta_attention`) | the stock numbers, to rounding |
+| `fast_dropout` | CPU: dropout drawn at the speed of memory (`models.dropout`) | rate and scale; another stream |
+| `chunked_loss` | logits of a chunk of targets at a time (`objectives.chunked`) | the stock numbers, to rounding |
+| `keep_freed_memory` | CPU: the allocator keeps freed memory (`training.allocator`) | everything |
+
+`bf16` and `torch_compile` are stock options; here is said where a device cannot do them.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from ..errors import OptionError
+from ..models.attention_dropout import use_fast_attention_dropout
+from ..models.deberta_attention import use_fast_attention
+from ..models.dropout import use_fast_dropout
+from .allocator import keep_freed_memory
+
+if TYPE_CHECKING:
+    from .arguments import BabyLMTrainingArguments
+
+logger = logging.getLogger(__name__)
+
+_COMPILERS = ("c++", "g++", "clang++", "cl")
+
+
+def pull_levers(model: nn.Module, args: BabyLMTrainingArguments) -> None:
+    """Make ready the model and the process for fast steps, as the arguments say; before the model is wrapped."""
+    if args.fast_attention:
+        use_fast_attention(model)
+    if args.device.type != "cpu":
+        return
+    if args.fast_dropout:
+        use_fast_dropout(model)
+        use_fast_attention_dropout(model)
+    if args.keep_freed_memory:
+        keep_freed_memory()
+
+
+def has_fast_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware; elsewhere it is emulated, and slower than float32."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) if torch.backends.mkldnn.is_available() else False
+
+
+def check_device(args: BabyLMTrainingArguments) -> None:
+    """Replace or refuse what the device of the run cannot do.
+
+    Raises:
+        OptionError: `--torch_compile` on a CPU without a C++ compiler.
+    """
+    if args.device.type != "cpu":
+        return
+    if args.bf16 and not has_fast_bf16():
+        logger.warning("--bf16: this processor has no bfloat16 instructions, so that it would be slow; float32 is used")
+        args.bf16 = False
+        args.mixed_precision = "no"
+    if args.torch_compile and not any(shutil.which(name) for name in _COMPILERS):
+        raise OptionError(
+            "--torch_compile needs a C++ compiler on a CPU, and none is found; install g++ or leave it out"
+        )
