@@ -18,7 +18,7 @@ from ..arguments import option
 from ..errors import OptionError
 from .carbon import check_country
 from .ema import check_decay
-from .levers import check_device
+from .levers import check_device, take_compiler
 
 
 @dataclass
@@ -101,6 +101,7 @@ class BabyLMTrainingArguments(TrainingArguments):
             self.output_dir = "runs/babylm"
         if self.disable_tqdm is None:  # type: ignore[has-type]
             self.disable_tqdm = not sys.stderr.isatty()  # a bar in a log file is a thousand lines
+        self.compiler = take_compiler(self)
         super().__post_init__()
         check_device(self)
         if self.load_best_model_at_end:

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from ..models.attention_dropout import use_fast_attention_dropout
 from ..models.deberta_attention import use_fast_attention
 from ..models.dropout import use_fast_dropout
 from .allocator import keep_freed_memory
+from .compiling import compile_body
 
 if TYPE_CHECKING:
     from .arguments import BabyLMTrainingArguments
@@ -37,8 +39,13 @@ def pull_levers(model: nn.Module, args: BabyLMTrainingArguments) -> None:
     """Make ready the model and the process for fast steps, as the arguments say; before the model is wrapped."""
     if args.fast_attention:
         use_fast_attention(model)
-    if args.device.type != "cpu":
-        return
+    if args.device.type == "cpu":
+        _pull_cpu_levers(model, args)
+    if args.compiler is not None:
+        compile_body(model, **args.compiler)
+
+
+def _pull_cpu_levers(model: nn.Module, args: BabyLMTrainingArguments) -> None:
     if args.fast_dropout:
         use_fast_dropout(model)
         use_fast_attention_dropout(model)
@@ -49,6 +56,20 @@ def pull_levers(model: nn.Module, args: BabyLMTrainingArguments) -> None:
 def has_fast_bf16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware; elsewhere it is emulated, and slower than float32."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) if torch.backends.mkldnn.is_available() else False
+
+
+def take_compiler(args: BabyLMTrainingArguments) -> dict[str, str | None] | None:
+    """What `--torch_compile` and its like ask for, taken away from the stock Trainer; None where they do not.
+
+    The stock Trainer would compile the whole model with its choice of targets, anew for every batch.
+    """
+    asked = args.torch_compile or bool(args.torch_compile_backend or args.torch_compile_mode)
+    options = {"backend": args.torch_compile_backend, "mode": args.torch_compile_mode}
+    args.torch_compile, args.torch_compile_backend, args.torch_compile_mode = False, None, None
+    if asked:  # stock arguments that were adopted have told accelerate already
+        os.environ.pop("ACCELERATE_DYNAMO_BACKEND", None)
+        os.environ.pop("ACCELERATE_DYNAMO_MODE", None)
+    return options if asked else None
 
 
 def check_device(args: BabyLMTrainingArguments) -> None:
@@ -63,7 +84,7 @@ def check_device(args: BabyLMTrainingArguments) -> None:
         logger.warning("--bf16: this processor has no bfloat16 instructions, so that it would be slow; float32 is used")
         args.bf16 = False
         args.mixed_precision = "no"
-    if args.torch_compile and not any(shutil.which(name) for name in _COMPILERS):
+    if args.compiler is not None and not any(shutil.which(name) for name in _COMPILERS):
         raise OptionError(
             "--torch_compile needs a C++ compiler on a CPU, and none is found; install g++ or leave it out"
         )

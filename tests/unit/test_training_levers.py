@@ -7,12 +7,14 @@ import sys
 import pytest
 import torch
 from tiny import tiny_model, tiny_stream, tiny_tokenizer
+from transformers import AutoModelForMaskedLM
 
 from babylm_hf.errors import OptionError
 from babylm_hf.masking import DataCollatorForDecayingMasking
 from babylm_hf.models.attention_dropout import NAME
 from babylm_hf.models.dropout import is_fast
 from babylm_hf.training import BabyLMTrainer, BabyLMTrainingArguments, allocator, levers
+from babylm_hf.training.compiling import CompiledForward
 
 OFF = dict.fromkeys(("fast_attention", "fast_dropout", "chunked_loss", "keep_freed_memory"), False)
 
@@ -73,3 +75,16 @@ def test_an_allocator_chosen_by_the_user_is_left_alone(variable, monkeypatch):
 def test_other_systems_are_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     assert not allocator.keep_freed_memory()
+
+
+@pytest.mark.parametrize("architecture", ["bert", "deberta"])
+def test_a_compiled_body_trains_alike_and_is_saved_as_a_stock_model(architecture, tmp_path):
+    plain = losses_of(trainer_of(tmp_path, "plain", architecture, max_steps=5))
+    trainer = trainer_of(tmp_path, "compiled", architecture, max_steps=5, torch_compile_backend="eager")
+    forward = trainer.model.base_model.forward
+    assert isinstance(forward, CompiledForward)
+    assert losses_of(trainer)[:5] == pytest.approx(plain[:5], abs=1e-5)
+    assert max(forward.seen.values()) > 2
+    trainer.save_model(str(tmp_path / "saved"))
+    loaded = AutoModelForMaskedLM.from_pretrained(tmp_path / "saved")
+    assert loaded.state_dict().keys() == trainer.model.state_dict().keys()
