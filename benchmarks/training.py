@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -263,7 +263,7 @@ class Worker:
     def __init__(self, variant: str, options: argparse.Namespace, folder: Path) -> None:
         environment = {**os.environ, **(TUNED if variant == "stock-tuned" else {})}
         command = [sys.executable, __file__, options.case, "--dtype", options.dtype, "--steps", str(options.steps)]
-        command += ["--clock", options.clock]
+        command += ["--clock", options.clock, *(["--rows", str(options.rows)] if options.rows else [])]
         self.log = folder / f"{variant}.log"
         self.process = subprocess.Popen(
             [*command, "--work", variant, "--folder", str(folder)],
@@ -350,6 +350,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["stock", "stock-tuned", "ours"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--warmup", type=int, default=2)
+    parser.add_argument("--rows", type=int, help="fewer or more rows than the case has")
     parser.add_argument("--steps", type=int, default=1, help="steps a turn")
     parser.add_argument(
         "--clock", choices=["wall", "processor"], default="wall",
@@ -360,6 +361,8 @@ def main() -> None:
     parser.add_argument("--work", choices=VARIANTS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.rows:
+        CASES[options.case] = replace(CASES[options.case], rows=options.rows)
     if options.work:
         work(options)
     elif options.profile:
