@@ -25,7 +25,7 @@ def drawings(curves: Curves) -> list[Drawing]:
 
 def _learning(curves: Curves) -> bytes:
     panels: list[Callable[[Axes, Curves], None]] = [_loss_panel]
-    if any(len(curve) for curve in curves.pairs.values()):
+    if any(len(curve) >= 2 for curve in curves.pairs.values()):
         panels.append(_pairs_panel)
     return figure_of(curves, panels)
 

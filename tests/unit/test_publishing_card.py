@@ -127,7 +127,7 @@ def test_chance_and_floor_are_named(record):
     [
         ({"name": "uniform", "reference": False}, {"name": "constant", "mlm_prob": 0.15}, "the same chance of being"),
         ({"name": "uniform"}, {"name": "constant", "mlm_prob": 0.15}, "At every step 15.0 % of the tokens"),
-        ({"name": "uniform"}, {"name": "linear decay", "mlm_prob": 0.1, "mask_decay": -0.2}, "0.1 + 0.2\\,"),
+        ({"name": "uniform"}, {"name": "linear decay", "mlm_prob": 0.1, "mask_decay": -0.2}, "0.1 + 0.2\\thinspace"),
         ({**MANIFEST["method"]["parameters"]["policy"], "name": "adaptive (soft)"}, {}, r"\ln V"),
         ({**MANIFEST["method"]["parameters"]["policy"], "positions": "mask"}, {}, "shown as the mask token count"),
         ({"name": "by lottery", "tickets": 3}, {}, "by lottery; its parameters are listed"),

@@ -61,12 +61,18 @@ def method_text(folder, config=None, **options):
     [
         (
             {"noise_schedule": "cosine", "masking": "regular"},
-            [r"m(t) = 1 - \cos\!\left(", "is 36.3 %", r"\frac{|dm/dt|}{m}", "upper bound", "with probability *m*"],
+            [
+                r"m(t) = 1 - \cos\negthinspace\left(",
+                "is 36.3 %",
+                r"\frac{|dm/dt|}{m}",
+                "upper bound",
+                "with probability *m*",
+            ],
         ),
         ({"noise_schedule": "linear", "masking": "regular"}, ["$$m(t) = t$$", "is 50.0 %"]),
         (
             {"noise_schedule": "gaussian", "masking": "frequency", "noise_mean": 0.25},
-            [r"\mathcal{N}(0.25,\, 0.1^2)", "^{0.1}", "no bound", "between 0.001 and 1", "rare tokens"],
+            [r"\mathcal{N}(0.25,\thinspace 0.1^2)", "^{0.1}", "no bound", "between 0.001 and 1", "rare tokens"],
         ),
         (
             {"noise_schedule": "cosine", "masking": "frequency", "loss_weighting": "token"},

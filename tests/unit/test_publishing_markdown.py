@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from jinja2 import UndefinedError
 from jinja2.exceptions import SecurityError
 from markupsafe import Markup
 
 from babylm_hf.publishing import markdown
+from babylm_hf.publishing.card import template_folder
 
 
 def render(folder, text, **context):
@@ -93,3 +96,10 @@ def test_counts_and_lists_in_prose():
     assert markdown.plural(1200, "word") == "1,200 words"
     assert markdown.listed([]) == ""
     assert markdown.listed(["a|b", Markup("*c*"), "d"]) == r"a\|b, *c* and d"
+
+
+def test_formulas_survive_a_reader_that_takes_markdown_first():
+    """The Hub reads Markdown before formulas, and Markdown eats a backslash before a sign."""
+    for path in sorted(template_folder().glob("*.jinja")):
+        for formula in re.findall(r"\$\$.*?\$\$", path.read_text(encoding="utf-8"), re.DOTALL):
+            assert not re.search(r"\\[^A-Za-z\s]", formula), f"{path.name}: {formula}"
