@@ -9,7 +9,7 @@ install:  ## install the package with all development tools into the active envi
 	python -m pip install -c constraints.txt -e ".[dev]"
 
 test:  ## run the default tests (under 12 minutes on two cores)
-	python -m pytest
+	python -m pytest -n 2
 
 test-slow:  ## run the tests marked slow
 	python -m pytest -m slow
