@@ -77,7 +77,7 @@ DEMO = {
     "track": "none",
     "milestones": "6x400K",
     "corpus_licence": "apache-2.0",  # the toy language is part of this project
-    "max_pairs": 50,
+    "max_pairs": 20,
     "dropout": 0.0,
     "lamb": False,
     "learning_rate": 4e-3,
@@ -86,7 +86,7 @@ DEMO = {
     "warmup_steps": 0.03,
     "logging_steps": 20,
     "save_steps": 200,
-    "nelbo_tokens": 6_000,
+    "nelbo_tokens": 4_000,
 }
 
 RECIPE = Recipe(

@@ -96,7 +96,7 @@ RECIPE = Recipe(
         "num_train_epochs": 6,
         "track": "none",
         "milestones": "6x400K",
-        "max_pairs": 50,
+        "max_pairs": 20,
         "dropout": 0.0,
         "lamb": False,
         "learning_rate": 4e-3,
@@ -105,7 +105,7 @@ RECIPE = Recipe(
         "warmup_steps": 0.03,
         "logging_steps": 20,
         "save_steps": 200,
-        "nelbo_tokens": 6_000,
+        "nelbo_tokens": 4_000,
     },
 )
 
