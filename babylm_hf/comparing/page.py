@@ -158,7 +158,7 @@ def _runs(found: Comparison) -> list[dict[str, Any]]:
             "series": index_of(one.label) % len(PALETTE),
             "name": run.facts["name"],
             "seed": seed,
-            "source": run.source,
+            "source": _shown_source(run.source),
             "words": run.facts["position"]["words"],
             "shown_words": count(run.facts["position"]["words"]),
             "step": count(run.facts["position"]["step"]),
@@ -167,6 +167,12 @@ def _runs(found: Comparison) -> list[dict[str, Any]]:
         for one in found.configurations
         for seed, run in one.runs.items()
     ]
+
+
+def _shown_source(source: str) -> str:
+    """A repository as it was named; of a folder no more than its last two names, for a page is passed on."""
+    folder = Path(source)
+    return str(Path(*folder.resolve().parts[-2:])) if folder.exists() else source
 
 
 def _values(found: Comparison) -> list[dict[str, Any]]:

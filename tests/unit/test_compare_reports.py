@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,6 +88,11 @@ def test_a_page_is_whole_and_loads_nothing(page):
 def test_a_page_escapes_what_it_is_given(page):
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
+
+
+def test_a_page_can_be_passed_on(page, runs):
+    assert str(Path(runs[0]).parent) not in page
+    assert f"{Path(runs[0]).parent.name}/{Path(runs[0]).name}" in page
 
 
 def test_a_page_says_what_the_data_support(page, found):

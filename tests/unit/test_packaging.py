@@ -29,4 +29,5 @@ def test_the_wheel_holds_every_package_and_template(tmp_path):
     code = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "babylm_hf").rglob("*.py")}
     templates = {f"babylm_hf/modelcards/{path.name}" for path in (REPOSITORY / "modelcards").glob("*.jinja")}
     assert templates
+    templates.add("babylm_hf/comparing/page.html.jinja")
     assert code | templates | {"babylm_hf/py.typed"} <= shipped
