@@ -5,36 +5,31 @@ The public names are loaded when first used, so that importing the package costs
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from .lazy import loader
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "BabyLMTrainer": "babylm_hf.training",
-    "BabyLMTrainingArguments": "babylm_hf.training",
-    "DataCollatorForDecayingMasking": "babylm_hf.masking",
-    "DataCollatorForDiffusionMasking": "babylm_hf.masking",
-    "DataCollatorForDynamicMasking": "babylm_hf.masking",
-    "DataCollatorForFrequencyMasking": "babylm_hf.masking",
-    "DataCollatorForGuidedMasking": "babylm_hf.masking",
-    "HubPublisher": "babylm_hf.publishing",
-    "MaskingCollator": "babylm_hf.masking",
-    "ModelCardRenderer": "babylm_hf.publishing",
-    "Recipe": "babylm_hf.recipe",
-    "RunPlan": "babylm_hf.plan",
-    "RunRecord": "babylm_hf.publishing",
-    "TokenStream": "babylm_hf.corpus",
-    "evaluate_model": "babylm_hf.evaluation",
+    "BabyLMTrainer": "training",
+    "BabyLMTrainingArguments": "training",
+    "DataCollatorForDecayingMasking": "masking",
+    "DataCollatorForDiffusionMasking": "masking",
+    "DataCollatorForDynamicMasking": "masking",
+    "DataCollatorForFrequencyMasking": "masking",
+    "DataCollatorForGuidedMasking": "masking",
+    "HubPublisher": "publishing",
+    "MaskingCollator": "masking",
+    "ModelCardRenderer": "publishing",
+    "Recipe": "recipe",
+    "RunPlan": "plan",
+    "RunRecord": "publishing",
+    "TokenStream": "corpus",
+    "evaluate_model": "evaluation",
 }
 
 __all__ = [*sorted(_HOME), "__version__"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'babylm_hf' has no attribute {name!r}")
+__getattr__ = loader(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -5,8 +5,7 @@ The public names load on first use, so that naming this package does not import 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from ..lazy import loader
 
 _HOMES = {
     "MinimalPair": "minimal_pairs",
@@ -47,8 +46,4 @@ _HOMES = {
 }
 __all__ = sorted(_HOMES)
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+__getattr__ = loader(__name__, _HOMES)

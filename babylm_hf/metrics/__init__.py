@@ -12,8 +12,7 @@ which takes seconds to import, is imported by who loads a metric and never here.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from ..lazy import loader
 
 _HOMES = {
     "METRICS": "modules",
@@ -23,8 +22,4 @@ _HOMES = {
 }
 __all__ = sorted(_HOMES)
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+__getattr__ = loader(__name__, _HOMES)
