@@ -22,5 +22,5 @@ def test_killed_and_resumed_runs_end_bit_for_bit_where_the_whole_one_does(tmp_pa
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=400)
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
     runs, kills = map(int, re.match(r"(\d+) runs, (\d+) kills", done.stdout).groups())
-    assert runs == 2
-    assert kills >= 3, "a session may end before the moment it was to be killed at, but not most of them"
+    assert runs >= 2
+    assert kills >= 4

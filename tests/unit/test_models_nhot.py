@@ -303,9 +303,12 @@ def test_options_of_a_recipe_reach_the_configuration():
 
 def test_the_card_says_how_to_load_it(tmp_path):
     manifest = {**MANIFEST, "model": {**MANIFEST["model"], "architecture": "nhot-deberta-v2"}}
-    card = ModelCardRenderer(RunRecord.create(tmp_path, manifest)).render()
+    record = RunRecord.create(tmp_path, manifest)
+    record.append("milestone", step=1, words=1_000_000, name="chck_1M", folder="chck_1M", target_words=1_000_000)
+    card = ModelCardRenderer(record).render()
     assert 'pipeline("fill-mask", model=name, trust_remote_code=True)' in card
     assert "AutoModelForMaskedLM.from_pretrained(name, trust_remote_code=True)\n```" in card
+    assert 'from_pretrained(name + "/chck_1M", trust_remote_code=True)' in card
     assert 'revision="chck_1M", trust_remote_code=True' in card
 
 
