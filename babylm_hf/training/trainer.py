@@ -34,7 +34,7 @@ from .callbacks import BabyLMCallback, WordsProgressCallback, default_callbacks
 from .carbon import CarbonCallback
 from .disk import make_folder
 from .learning_rate import cosine_with_cooldown
-from .levers import pull_levers
+from .levers import pull_levers, seed_generators
 from .loader import planned_loader
 from .measuring import MeasuringTrainer
 from .optimizers import Lamb, parameter_groups
@@ -68,6 +68,7 @@ class BabyLMTrainer(MeasuringTrainer):
     loss_is_scaled_for_ga = True
     control: Any
     lr_scheduler: Any
+    _flops_per_token: float | None = None
 
     def __init__(
         self,
@@ -232,9 +233,15 @@ class BabyLMTrainer(MeasuringTrainer):
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """As the stock step, with dropout seeded by (seed, step, rank, micro-batch): exact after any restart."""
         where = np.array([self.args.process_index * self.args.gradient_accumulation_steps + self._micro_batch])
-        torch.manual_seed(int(row_keys(self.args.seed, "dropout", self.state.global_step, where)[0]))
+        seed_generators(int(row_keys(self.args.seed, "dropout", self.state.global_step, where)[0]), self.args.device)
         self._micro_batch += 1
         return super().training_step(model, inputs, num_items_in_batch)
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """As the stock method, which counts the parameters anew for every batch."""
+        if self._flops_per_token is None:
+            self._flops_per_token = super().floating_point_ops(inputs) / inputs["input_ids"].numel()
+        return int(self._flops_per_token * inputs["input_ids"].numel())
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

@@ -88,3 +88,10 @@ def test_a_compiled_body_trains_alike_and_is_saved_as_a_stock_model(architecture
     trainer.save_model(str(tmp_path / "saved"))
     loaded = AutoModelForMaskedLM.from_pretrained(tmp_path / "saved")
     assert loaded.state_dict().keys() == trainer.model.state_dict().keys()
+
+
+def test_seeding_the_generators_of_a_run_is_what_torch_does():
+    torch.manual_seed(1234567890123456789)
+    expected = torch.rand(5)
+    levers.seed_generators(1234567890123456789, torch.device("cpu"))
+    assert torch.equal(torch.rand(5), expected)
