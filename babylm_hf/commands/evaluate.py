@@ -37,7 +37,10 @@ def add(commands: Any) -> None:
     )
     evaluate.add_argument("--fast", action="store_true", help="the subsamples for checkpoints")
     evaluate.add_argument(
-        "--backend", choices=("auto", "mlm", "causal", "mntp", "enc_dec_mask", "enc_dec_prefix"), default="auto"
+        "--backend",
+        choices=("auto", "mlm", "causal", "mntp", "enc_dec_mask", "enc_dec_prefix"),
+        default="auto",
+        help="how the model is asked; auto goes by its architecture",
     )
     evaluate.add_argument("--state", choices=("p25", "p26"), default="p26", help="whose reading of the tasks")
     evaluate.add_argument(
@@ -60,6 +63,7 @@ def add(commands: Any) -> None:
         "paradigms: to compare with scores published for samples",
     )
     evaluate.add_argument("--paradigms", action="store_true", help="print every paradigm")
+    evaluate.add_argument("--figures", metavar="DIR", help="draw the scores by phenomenon, and over the words seen")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     evaluate.set_defaults(action=evaluate_model)
 
@@ -67,6 +71,7 @@ def add(commands: Any) -> None:
 def evaluate_model(options: argparse.Namespace) -> None:
     """Score, print a table or JSON for each checkpoint, and write the official files if asked."""
     from ..errors import OptionError
+    from ..evaluation.checkpoint_report import draw_checkpoints, render_checkpoints
     from ..evaluation.evaluator import FLOOR, iter_evaluations
     from ..evaluation.report_text import render_evaluation
 
@@ -76,6 +81,8 @@ def evaluate_model(options: argparse.Namespace) -> None:
         raise OptionError(f"--batch-tokens {options.batch_tokens}: a batch needs at least one token.")
     if options.subsample is not None and options.subsample < 1:
         raise OptionError(f"--subsample {options.subsample}: a sample needs at least one item.")
+    if options.figures and Path(options.figures).is_file():
+        raise OptionError(f"--figures {options.figures}: that is a file; name a folder.")
     if not sys.stderr.isatty():
         from transformers.utils import logging
 
@@ -105,13 +112,19 @@ def evaluate_model(options: argparse.Namespace) -> None:
             for task, sample in _subsamples(result, options.subsample).items():
                 accuracy, error = 100 * sample["accuracy"], 100 * sample["standard_error"]
                 print(f"{task}: {accuracy:.1f} (standard error {error:.1f}) on {sample['items']:,} of its items")
+    scored = [result for result in found if result is not floor]
     extra = _combined(found, options)
     if options.subsample:
         extra["subsamples"] = {str(result.revision): _subsamples(result, options.subsample) for result in found}
     if options.json:
         print(json.dumps({"evaluations": [result.to_dict() for result in found], **extra}, indent=1))
-    elif "aoa" in extra:
+    elif len(scored) > 1:
+        print(render_checkpoints(scored))
+    if "aoa" in extra and not options.json:
         print(f"age of acquisition: {100 * extra['aoa']['aoa']:.1f} over {extra['aoa']['words']} words")
+    if options.figures:
+        for file in draw_checkpoints(scored, options.figures, floor):
+            print(file, file=sys.stderr)
     if failures := {(result.revision, task) for result in found for task in result.failures}:
         print(f"{len(failures)} of the tasks asked for have no score; see above.", file=sys.stderr)
         sys.exit(1)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from .report import render_table
+from .report import WIDTH, render_table
 from .score_rows import ScoreRow
 from .suite import ModelResults
 from .tasks import TASKS, task_spec
@@ -36,16 +37,23 @@ def render_evaluation(found: ModelResults, floor: ModelResults | None = None, *,
     """
     where = found.model + (f" at {found.revision}" if found.revision else "")
     lines = [
-        f"{where}: {found.backend}, {found.precision}, scoring {found.state}, ties count as {found.ties}"
-        + (", fast subsamples" if found.fast else "")
-        + f", {found.seconds:.1f} s"
+        where,
+        _wrapped(
+            f"{found.backend}, {found.precision}, scoring {found.state}, ties count as {found.ties}"
+            + (", fast subsamples" if found.fast else "")
+            + f", {found.seconds:.1f} s"
+        ),
     ]
     rows = rows_with_floor(found, floor)
     if rows:
         lines.append(render_table(rows, paradigms=paradigms))
-    lines += [*_without_rows(found), *_ties(found), *_floors(found, floor)]
-    lines += [f"{task} has no score: {why}" for task, why in found.failures.items()]
-    return "\n".join([*lines, ""])
+    notes = [*_without_rows(found), *_ties(found), *_floors(found, floor)]
+    notes += [f"{task} has no score: {why}" for task, why in found.failures.items()]
+    return "\n".join([*lines, *map(_wrapped, notes), ""])
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _without_rows(found: ModelResults) -> Iterator[str]:
@@ -59,10 +67,15 @@ def _ties(found: ModelResults) -> Iterable[str]:
         counts = result.metrics
         if any(counts.get(kind) for kind in ("ties", "near_ties", "not_a_number")):
             yield (
-                f"{name}: {counts['ties']:,} ties, {counts['near_ties']:,} margins under 0.0001 nats, "
-                f"{counts['not_a_number']:,} items with scores that are no numbers"
+                f"{name}: {_counted(counts['ties'], 'tie')}, "
+                f"{_counted(counts['near_ties'], 'margin')} under 0.0001 nats, "
+                f"{_counted(counts['not_a_number'], 'item')} with scores that are no numbers"
                 + _policies(counts.get("accuracy_by_ties"))
             )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def _policies(accuracies: dict[str, float] | None) -> str:

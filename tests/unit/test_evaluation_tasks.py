@@ -387,6 +387,30 @@ def test_the_command(run_folder: Path, data: Path, tmp_path: Path, capsys: pytes
     assert "missing:" in captured.err
 
 
+def test_checkpoints_side_by_side(
+    run_folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = tmp_path / "figures"
+    arguments = ["evaluate", str(run_folder), "--data", str(data), "--milestones", "--figures", str(figures), "--floor"]
+    main([*arguments, "--tasks", "blimp", "entity_tracking", "global_piqa_parallel", "reading"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines if str(tmp_path.parent) not in line) <= 80
+    start = next(number for number, line in enumerate(lines) if line.startswith("times 100"))
+    assert lines[start].split()[2:] == ["blimp", "entity", "piqa", "4", "reading"]
+    table = [line.split() for line in lines[start + 1 : start + 4]]
+    assert [row[0] for row in table] == ["chck_1M", "chck_2M", "chck_10M"]
+    suite = evaluate_tasks(run_folder / "chck_2M", ["blimp", "reading"], data)[0].results
+    assert (table[1][1], table[1][4]) == tuple(f"{100 * suite[name].score:.1f}" for name in ("blimp", "reading"))
+    drawn = {file.name for file in figures.iterdir()}
+    assert drawn == {"phenomena_chck_1M.png", "phenomena_chck_2M.png", "phenomena_chck_10M.png", "words.png"}
+
+
+def test_figures_go_into_a_folder(run_folder: Path, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(run_folder), "--data", str(data), "--figures", str(tmp_path / "taken")])
+
+
 def test_a_failed_task_is_told_and_the_others_are_printed(
     run_folder: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
