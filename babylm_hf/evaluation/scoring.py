@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from ..models.heads import PositionSelector, evaluating
 from .prefix_tree import Pack, build_packs
-from .scoring_plan import AnyRequest, Backend, Bucket, Request, ScoringPlan
+from .scoring_plan import AnyRequest, Backend, Bucket, Request, Row, ScoringPlan
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # 24 MB: glibc returns to the system whatever is larger than 32 MB, and new pages for every batch cost more than rows.
 _MAX_LOGITS = 1 << 26
 _MAX_LOGITS_CPU = 6 << 20
+_CACHED_LOGITS = 1 << 18  # logits in float32 that fit into the cache of a core, 1 MB
 _TRIED_ROWS = 8  # rows on which prefix trees are compared with plain rows before they are trusted
 _WORTH_A_TREE = 0.9  # share of the plain tokens above which a tree saves too little
 
@@ -200,9 +201,9 @@ class _Engine:
         In float32 whatever the model computes in: in bfloat16, sums of different sentences come out equal.
         """
         positions, which = np.unique(flat, return_inverse=True)
-        logits = self.selector.logits(inputs, torch.from_numpy(positions).to(self.device)).float()
+        logits = self.selector.logits(inputs, torch.from_numpy(positions).to(self.device))
         at, wanted = torch.from_numpy(which).to(self.device), torch.from_numpy(targets).to(self.device)
-        return (logits[at, wanted] - torch.logsumexp(logits, dim=-1)[at]).double().cpu().numpy()
+        return (logits[at, wanted].float() - _log_partition(logits)[at]).double().cpu().numpy()
 
     # ------------------------------------------------------------------ prefix trees
 
@@ -213,9 +214,9 @@ class _Engine:
         slots = [np.arange(plan.bounds[i], plan.bounds[i + 1]) for i in chosen]
         advance, self.advance = self.advance, lambda _: None
         try:
-            for i in chosen:
-                self.run_bucket(plan.bucket(np.array([i])), expected)
-            self.run_packs(build_packs([plan.rows[i] for i in chosen], slots), found)
+            rows = [plan.rows[i] for i in chosen]
+            self._run_padded(rows, slots, expected)
+            self.run_packs(build_packs(rows, slots), found)
         except Exception:  # whatever an unknown model says to such a mask, the answer is the same: plain rows
             return False
         finally:
@@ -223,6 +224,19 @@ class _Engine:
         # float32 rounds in the sixth place; lower precision cannot tell more than that the mask was understood.
         exact = torch.finfo(self.dtype).eps < 1e-6
         return bool(np.allclose(found, expected, rtol=1e-6 if exact else 0.02, atol=2e-5 if exact else 0.05))
+
+    def _run_padded(self, rows: Sequence[Row], slots: Sequence[np.ndarray], values: np.ndarray) -> None:
+        """Fill `values` from rows of a causal model as they are, one batch: what follows a row says nothing to it."""
+        width = max(len(row.ids) for row in rows)
+        ids, mask = (np.zeros((len(rows), width), dtype=np.int64) for _ in range(2))
+        for number, row in enumerate(rows):
+            ids[number, : len(row.ids)], mask[number, : len(row.ids)] = row.ids, 1
+        inputs = {
+            "input_ids": torch.from_numpy(ids).to(self.device),
+            "attention_mask": torch.from_numpy(mask).to(self.device),
+        }
+        flat = np.concatenate([number * width + row.reads for number, row in enumerate(rows)])
+        values[np.concatenate(slots)] = self._read(inputs, flat, np.concatenate([row.targets for row in rows]))
 
     def run_packs(self, packs: Sequence[Pack], values: np.ndarray) -> None:
         """Fill `values` from prefix trees, several of about one size at a time."""
@@ -256,6 +270,15 @@ class _Engine:
         asked = np.concatenate(slots)
         values[asked] = self._read(inputs, np.concatenate(flat), np.concatenate(targets))
         self.advance(len(asked))
+
+
+def _log_partition(logits: torch.Tensor) -> torch.Tensor:
+    """Logarithm of the summed exponentials of each row of `[N, V]`, float32 `[N]`.
+
+    On a CPU a few rows at a time: what is made on the way then stays in the cache and asks the system for no new pages.
+    """
+    rows = max(1, _CACHED_LOGITS // logits.shape[-1]) if logits.device.type == "cpu" else len(logits)
+    return torch.cat([part.float().logsumexp(dim=-1) for part in logits.split(rows)])
 
 
 def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -155,6 +155,7 @@ def test_prefixes_are_shared_and_change_nothing(family: str, data: Path, monkeyp
 
     monkeypatch.setattr(scoring._Engine, "_read", spy)
     shared = scoring.score_plan(model, plan)
+    assert [len(width) for width in widths[:2]] == [2, 4], "a trial takes one batch of rows and one of trees"
     assert len(widths[-1]) == 4, "the trees were not used"
     tree_tokens = sum(map(len, scoring.trees(plan) or []))
     assert tree_tokens < 0.5 * sum(len(row.ids) for row in plan.rows)

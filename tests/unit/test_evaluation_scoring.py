@@ -262,6 +262,17 @@ def test_tokenizers_that_cannot_be_used(masked_tokenizer: Any, monkeypatch: pyte
         score_masked(small_model("bert"), masked_tokenizer, ["the dog."])
 
 
+@pytest.mark.parametrize("vocabulary", [7, 1 << 17, 1 << 19])
+def test_log_partitions_are_those_of_all_rows_at_once(vocabulary: int) -> None:
+    logits = 20 * torch.randn(5, vocabulary, generator=torch.Generator().manual_seed(0))
+    expected = torch.log(torch.exp(logits.double()).sum(-1))
+    assert torch.allclose(scoring_module._log_partition(logits).double(), expected, atol=1e-5)
+    halves = logits.bfloat16()
+    found = scoring_module._log_partition(halves)
+    assert found.dtype == torch.float32
+    assert torch.allclose(found.double(), torch.log(torch.exp(halves.double()).sum(-1)), atol=1e-5)
+
+
 def test_unknown_backends(masked_tokenizer: Any) -> None:
     with pytest.raises(OptionError, match="--backend bogus: the backends are mlm, causal, mntp"):
         score_sentences(small_model("bert"), masked_tokenizer, ["the dog."], backend="bogus")  # type: ignore[arg-type]
