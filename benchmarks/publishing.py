@@ -6,7 +6,7 @@ The loop saves a milestone with its card, as every run does, and makes a block o
 milestone to the publisher, in the order A B B A. What blocks with publishing take longer than those without is what it
 costs, as the median over neighbours. Beside other work that figure is noise; then the processor time of the publisher's
 process is a bound, for it runs only where nothing else wants to and holds no lock of the loop's. The Hub is the double
-of the tests: it stands for a machine far away, so it makes way for everything too, and its time is given apart.
+of the tests: it stands for a machine far away, so it makes way too, and its time is given apart.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 SERVER = """
 import os, sys, time
-os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+os.nice(10)
 sys.path[:0] = sys.argv[1:]
 from hub.double import HubDouble
 with HubDouble() as hub:

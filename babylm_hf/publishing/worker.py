@@ -51,8 +51,8 @@ def publisher_of(settings: dict[str, Any]) -> HubPublisher:
 def give_way(way: bool) -> None:
     """Run only where nothing else wants the processor, or like any other process again."""
     if hasattr(os, "SCHED_IDLE"):  # Linux
-        with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_IDLE if way else os.SCHED_OTHER, os.sched_param(0))
+        with contextlib.suppress(OSError):  # Of the main thread, which sends, whichever thread asks for it
+            os.sched_setscheduler(os.getpid(), os.SCHED_IDLE if way else os.SCHED_OTHER, os.sched_param(0))
     elif way and hasattr(os, "nice"):
         os.nice(19)
 

@@ -92,3 +92,13 @@ def test_the_process_ends_with_the_run_that_started_it():
     assert gone.returncode == 1
     over = subprocess.run([sys.executable, "-c", code], input=settings + "\nnull\n", text=True, timeout=60, check=False)
     assert over.returncode == 0
+
+
+def test_the_sending_thread_is_given_its_priority_back_by_the_one_that_reads_orders():
+    code = (
+        "import os, threading\nfrom babylm_hf.publishing.worker import give_way\n"
+        "give_way(True)\nassert os.sched_getscheduler(0) == os.SCHED_IDLE\n"
+        "thread = threading.Thread(target=give_way, args=(False,))\nthread.start()\nthread.join()\n"
+        "assert os.sched_getscheduler(0) == os.SCHED_OTHER\n"
+    )
+    subprocess.run([sys.executable, "-c", code], timeout=120, check=True)
