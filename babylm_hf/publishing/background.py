@@ -32,10 +32,11 @@ class BackgroundPublisher:
     Args:
         publisher: says what goes where; it sends itself what the other process leaves undone. Its run has to be on
             disk by the first `submit`.
+        gives_way: whether the process runs only where nothing else wants the processor.
     """
 
-    def __init__(self, publisher: HubPublisher) -> None:
-        self.publisher = publisher
+    def __init__(self, publisher: HubPublisher, gives_way: bool = True) -> None:
+        self.publisher, self.gives_way = publisher, gives_way
         self.outcome = Outcome()
         self._waiting: dict[str, None] = {}  # in order; the reader takes out what has arrived
         self._process: subprocess.Popen[str] | None = None
@@ -61,7 +62,7 @@ class BackgroundPublisher:
         )
         self._reader = threading.Thread(target=self._listen, name="babylm_hf publisher", daemon=True)
         self._reader.start()
-        self._tell(settings_of(self.publisher))
+        self._tell({**settings_of(self.publisher), "gives_way": self.gives_way})
 
     def _tell(self, what: object) -> None:
         assert self._process is not None

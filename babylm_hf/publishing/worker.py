@@ -102,10 +102,12 @@ def main() -> None:
     from huggingface_hub.utils import disable_progress_bars
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then ends us
-    give_way(True)
+    settings = json.loads(sys.stdin.readline())
+    if settings["gives_way"]:
+        give_way(True)
     disable_progress_bars()
     logging.basicConfig(format="%(message)s")
-    publisher = publisher_of(json.loads(sys.stdin.readline()))
+    publisher = publisher_of(settings)
     left: list[str] = []
     for names in batches(sys.stdin):
         outcome = send(publisher, list(dict.fromkeys([*left, *names])))
