@@ -10,7 +10,7 @@ import sys
 from importlib import import_module
 
 from . import __version__
-from .environment import share_the_machine
+from .environment import send_no_telemetry, share_the_machine
 from .errors import EXIT_PREEMPTED, EXIT_USER_ERROR, BabyLMError, Preempted
 from .parsing import CommandParser, commands_of
 from .terminal import no_bars_without_a_terminal, say_error
@@ -46,6 +46,7 @@ EXIT_CODES = """exit status:
 def main(argv: list[str] | None = None) -> None:
     """Run one command; a mistake of the user's ends with one sentence and exit status 2."""
     share_the_machine()
+    send_no_telemetry()
     no_bars_without_a_terminal()
     words = sys.argv[1:] if argv is None else argv
     try:

@@ -18,6 +18,11 @@ def share_the_machine() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def send_no_telemetry() -> None:
+    """Have the libraries of Hugging Face tell nobody what is run, unless the user has chosen otherwise."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
 def use_the_cores() -> None:
     """Give a run that `accelerate launch` started as a single process the cores it may use, up to `MOST_THREADS`.
 

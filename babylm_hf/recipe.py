@@ -20,7 +20,7 @@ from .arguments import (
     ModelArguments,
     TokenizerArguments,
 )
-from .environment import share_the_machine, use_the_cores
+from .environment import send_no_telemetry, share_the_machine, use_the_cores
 from .errors import EXIT_PREEMPTED, EXIT_USER_ERROR, BabyLMError, OptionError, Preempted
 from .parsing import HelpfulParser
 from .terminal import no_bars_without_a_terminal, say_error
@@ -76,6 +76,7 @@ class Recipe:
     def main(self, argv: list[str] | None = None) -> None:
         """Parse the command line and run; a mistake of the user's ends with one sentence and exit status 2."""
         share_the_machine()
+        send_no_telemetry()
         use_the_cores()
         no_bars_without_a_terminal()
         try:
@@ -109,7 +110,12 @@ class Recipe:
             *parsed, rest = parser.parse_args_into_dataclasses(
                 argv, return_remaining_strings=True, look_for_args_file=False
             )
-        except ValueError as error:  # the stock arguments refuse what the device or another option rules out
+        except (
+            ValueError,
+            TypeError,
+            OverflowError,
+            ImportError,
+        ) as error:  # the stock arguments refuse what the device or another option rules out
             raise OptionError(" ".join(str(error).split())) from error
         if rest:
             parser.unknown_option(rest[0])

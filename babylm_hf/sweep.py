@@ -208,7 +208,10 @@ def parse_variants(texts: Sequence[str]) -> dict[str, list[str]]:
             raise OptionError(f"--variant {text!r} must be NAME=OPTIONS, such as soft='--masking soft'")
         if name in variants:
             raise OptionError(f"--variant {name} is given twice")
-        variants[name] = shlex.split(options)
+        try:
+            variants[name] = shlex.split(options)
+        except ValueError as error:
+            raise OptionError(f"--variant {text!r} cannot be read ({error})") from None
     return variants or {"": []}
 
 

@@ -7,13 +7,13 @@ record always ends a document, so every document holds at least one word.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ..errors import CorpusError, OptionError
+from ..lines import parse_json
 from .files import CHUNK_BYTES, MAX_DOCUMENT, HubSource, TextFile, find_sources, read_chunks, text_digest
 
 Document = Literal["line", "blank_line"]
@@ -193,9 +193,10 @@ def _json_records(source: TextFile, field: str) -> Iterator[tuple[list[str], int
             if not line or line.isspace():
                 continue
             try:
-                text = json.loads(line)[field]
-            except json.JSONDecodeError as error:
-                raise CorpusError(f"{source} line {number} is not a JSON object ({error.msg}); mend the line") from None
+                text = parse_json(line)[field]
+            except ValueError as error:
+                why = getattr(error, "msg", error)
+                raise CorpusError(f"{source} line {number} is not a JSON object ({why}); mend the line") from None
             except (KeyError, TypeError, IndexError):
                 raise CorpusError(
                     f"{source} line {number} has no field {field!r}; name the one that holds the text with --text_field"

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..arguments import CorpusArguments
 from ..errors import OptionError
+from ..lines import parse_json
 from .cache import publish
 from .documents import Source, SourceReport
 from .mix_sources import MixSource, find_mix_sources
@@ -79,8 +80,9 @@ def _is_whole(folder: Path) -> bool:
 def read_manifest(text: Path) -> dict[str, Any] | None:
     """The manifest of a mix, or None where there is none that can be read."""
     try:
-        manifest = json.loads(manifest_path(text).read_text(encoding="utf-8"))
-        return manifest if text.is_file() and {"bytes", "sha256", "sources"} <= set(manifest) else None
+        manifest = parse_json(manifest_path(text).read_text(encoding="utf-8"))
+        sound = isinstance(manifest, dict) and {"bytes", "sha256", "sources"} <= set(manifest)
+        return manifest if sound and text.is_file() else None
     except (OSError, ValueError, TypeError):
         return None
 

@@ -89,7 +89,7 @@ def parse_bytes(text: str, option: str = "--bytes") -> int:
     Raises:
         OptionError: it is none of these; names `option`.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower().replace("_", ""))
+    found = re.fullmatch(r"(\d{1,18}(?:\.\d{1,9})?)\s*([a-z]*)", text.strip().lower().replace("_", ""))
     if found is None or found[2] not in _UNITS:
         raise OptionError(f"{option} {text} is not a size; write it as 2MB, 667KB or 2000000")
     return int(Fraction(found[1]) * _UNITS[found[2]])

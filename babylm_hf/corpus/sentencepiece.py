@@ -74,7 +74,7 @@ def convert(path: str | Path) -> Tokenizer:
     """The tokenizer of a SentencePiece BPE model, giving the same ids; special tokens are not added to the text.
 
     Raises:
-        CorpusError: the file is no SentencePiece model, or one of another kind than BPE.
+        CorpusError: the file is no SentencePiece model, a damaged one, or one of another kind than BPE.
     """
     model = read_model(path)
     if model.algorithm != _BPE:
@@ -86,6 +86,14 @@ def convert(path: str | Path) -> Tokenizer:
         raise CorpusError(
             f"{path} does not mark word starts by '{MARKER}', which the conversion needs; give a tokenizer.json"
         )
+    try:
+        return _converted(model)
+    except Exception as error:  # the tokenizers library raises bare Exception
+        reason = " ".join(str(error).split())
+        raise CorpusError(f"{path} is a damaged SentencePiece model ({reason}); fetch it again") from error
+
+
+def _converted(model: SentencePieceModel) -> Tokenizer:
     vocab = {piece: index for index, (piece, _, _) in enumerate(model.pieces)}
     unknown = model.pieces[model.roles["unk"]][0]
     tokenizer = Tokenizer(

@@ -7,7 +7,6 @@ is tossed. Of the coin the expected value is reported here, one half, so that a 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 from torch import nn
 
 from ..errors import CorpusError, OptionError
+from ..lines import json_lines
 from .outcomes import item_outcomes
 from .scoring import Backend, score_sentences
 
@@ -144,25 +144,19 @@ def load_pairs(path: str | Path, limit: int = 0) -> list[MinimalPair]:
     pairs: list[MinimalPair] = []
     for file in files:
         before = len(pairs)
-        with file.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if limit and len(pairs) - before >= limit:
-                    break
-                if line.strip():
-                    pairs.append(_parse(line, file, number))
+        for row, place in json_lines(file):
+            if limit and len(pairs) - before >= limit:
+                break
+            pairs.append(_parse(row, place, file))
         if len(pairs) == before:
             raise CorpusError(f"{file}: the file has no minimal pairs.")
     return pairs
 
 
-def _parse(line: str, file: Path, number: int) -> MinimalPair:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise CorpusError(f"{file}, line {number}: not JSON ({error.msg}).") from error
+def _parse(row: Any, place: str, file: Path) -> MinimalPair:
     for name in ("sentence_good", "sentence_bad"):
         if not isinstance(row, dict) or not isinstance(row.get(name), str):
-            raise CorpusError(f"{file}, line {number}: a minimal pair needs the text field {name}.")
+            raise CorpusError(f"{place}: a minimal pair needs the text field {name}.")
     field = str(row.get("field", "")).replace("syntax_semantics", "syntax/semantics")  # the files use both spellings
     return MinimalPair(
         good=row["sentence_good"],

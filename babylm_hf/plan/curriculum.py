@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ..errors import OptionError
 
-_ENTRY = re.compile(r"\s*(\d+)\s*:\s*(\d+)\s*")
+_ENTRY = re.compile(r"\s*(\d{1,9})\s*:\s*(\d{1,9})\s*")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ..errors import BudgetError, OptionError
 
 _MILLION = 1_000_000
 _UNITS = {"": 1, "K": 1_000, "M": _MILLION}
-_COUNT = re.compile(r"(\d+(?:\.\d+)?)([KM]?)", re.IGNORECASE)
+_COUNT = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)([KM]?)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def parse_milestones(spec: str) -> tuple[int, ...]:
     if text in TRACKS:
         return TRACKS[text].milestones
     times, separator, interval = text.lower().partition("x")
-    if separator and times.strip().isdecimal() and int(times) > 0:
+    if separator and re.fullmatch(r"\s*\d{1,5}\s*", times) and int(times) > 0:
         step = _count(interval, text)
         return tuple(step * i for i in range(1, int(times) + 1))
     words = tuple(_count(item, text) for item in text.split(","))

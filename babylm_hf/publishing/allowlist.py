@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import PublishError
+from ..lines import parse_json
 from .leaks import LeakScan, safetensors_header
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _read(path: Path, name: str, scan: LeakScan) -> PublishedFile:
 
 def _parse(name: str, content: bytes) -> object:
     try:
-        return json.loads(content)
+        return parse_json(content)
     except ValueError as error:
         raise PublishError(f"{name} is not JSON ({error}); it may have been cut off, save the model again") from error
 

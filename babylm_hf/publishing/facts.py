@@ -26,9 +26,13 @@ def facts_of(record: RunRecord, milestone: str | None = None) -> dict[str, Any]:
     """Everything the templates may say of a run, or of one of its milestones as things stood when it was saved.
 
     Raises:
-        RunFolderError: the record has no such milestone.
+        RunFolderError: the record has no such milestone, or does not say what kind of run it is of.
     """
     manifest, events = record.manifest, record.events()
+    if not isinstance(manifest.get("family"), str):
+        raise RunFolderError(
+            f"the record in {record.folder} does not say what kind of run it is of; restore run.json from a copy"
+        )
     saved = _milestone_event(events, milestone, record)
     if saved is not None:
         events = [event for event in events if event.get("step", 0) <= saved["step"] and event["kind"] != "end"]

@@ -8,6 +8,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..lines import parse_json
+
+_COUNTED = ("step", "words", "seconds")
+
 
 def write_whole(path: Path, content: str | bytes) -> Path:
     """Write a file under a temporary name, then rename: a reader, or a crash, never meets half of it."""
@@ -34,12 +38,17 @@ def append_line(path: Path, entry: dict[str, Any]) -> None:
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
-    """The entry on a line, or None where there is none: entries are objects that say their `kind`."""
+    """The entry on a line, or None where there is none: entries are objects that say their `kind`, numbers are such."""
     try:
-        entry = json.loads(line)
+        entry = parse_json(line)
     except ValueError:
         return None
-    return entry if isinstance(entry, dict) and "kind" in entry else None
+    sound = isinstance(entry, dict) and isinstance(entry.get("kind"), str)
+    return entry if sound and all(_is_count(entry.get(name, 0)) for name in _COUNTED) else None
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < 1 << 63
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -6,13 +6,13 @@ of refusing: a file is published when nothing in it looks like a secret. Message
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import PublishError
+from ..lines import parse_json
 
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (what, re.compile(pattern))
@@ -97,7 +97,7 @@ def safetensors_header(path: Path, shown: str) -> bytes:
         length = int.from_bytes(stream.read(8), "little")
         head = stream.read(length) if 8 + length <= size else b""
     try:
-        tensors = json.loads(head)
+        tensors = parse_json(head)
         ends: Sequence[int] = [entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise PublishError(f"{shown} is not a safetensors file; save the model again") from None

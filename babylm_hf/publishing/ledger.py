@@ -42,7 +42,9 @@ class Ledger:
         return [
             entry
             for entry in read_lines(self.path)
-            if entry["kind"] == kind and all(entry.get(name) == value for name, value in self.place.items())
+            if entry["kind"] == kind
+            and all(entry.get(name) == value for name, value in self.place.items())
+            and _is_sound(entry)
         ]
 
     def commit(self, revision: str) -> dict[str, Any] | None:
@@ -53,3 +55,15 @@ class Ledger:
         """Path -> size, sha256 and the Hub's own name of each file of that commit."""
         found = self.commit(revision)
         return dict(found["files"]) if found else {}
+
+
+def _is_sound(entry: dict[str, Any]) -> bool:
+    """Whether an entry has what is asked of it; what is mangled is passed over, as the Hub is asked too."""
+    files = entry.get("files", {})
+    texts = [entry.get("revision"), *([entry.get("commit")] if entry["kind"] == "commit" else [])]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and isinstance(files, dict)
+        and ("files" in entry or entry["kind"] != "commit")
+        and all(isinstance(file, dict) and {"sha256", "remote"} <= set(file) for file in files.values())
+    )

@@ -45,11 +45,16 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunFolderError
+from ..lines import parse_json
 from .files import append_line, parse_line, plain, write_whole
 
 MANIFEST = "run.json"
 EVENTS = "events.jsonl"
 FORMAT = 1
+_SECTIONS = (
+    *("versions", "hardware", "code", "card", "data", "held_out", "baselines", "tokenizer", "model", "optimizer"),
+    *("plan", "method", "arguments", "defaults"),
+)
 
 Event = dict[str, Any]
 
@@ -89,7 +94,7 @@ class RunRecord:
         """
         path = Path(folder) / MANIFEST
         try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
+            manifest = parse_json(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise RunFolderError(
                 f"{folder} holds no run record ({MANIFEST}); give the output folder of a run"
@@ -100,6 +105,8 @@ class RunRecord:
             raise RunFolderError(
                 f"{path} is not of format {FORMAT}; read it with the version of babylm_hf that wrote it"
             )
+        if wrong := [name for name in _SECTIONS if not isinstance(manifest.get(name) or {}, dict)]:
+            raise RunFolderError(f"{path}: {wrong[0]!r} must be an object; restore it from a copy of the run")
         return cls(Path(folder), manifest)
 
     @property
@@ -167,7 +174,8 @@ class RunRecord:
         for event in self.history():
             if event["kind"] == "resume":
                 # A run that is resumed had not ended, also where it was killed after its last step.
-                events = [e for e in events if e.get("step", 0) <= event["step"] and e["kind"] != "end"]
+                done = event.get("step", 0)
+                events = [e for e in events if e.get("step", 0) <= done and e["kind"] != "end"]
             events.append(event)
         return [event for event in events if kind in (None, event["kind"])]
 

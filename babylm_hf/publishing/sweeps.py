@@ -7,8 +7,8 @@ varies less than either score. The interval is Student's, at 95 %, and assumes d
 
 from __future__ import annotations
 
-import json
 import math
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunFolderError
+from ..lines import parse_json
 from .facts import facts_of
 from .measurements import Measurement
 from .record import RunRecord
@@ -124,7 +125,9 @@ class SweepFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
-            self.manifest: dict[str, Any] = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
+            self.manifest: dict[str, Any] = parse_json((self.path / MANIFEST).read_text(encoding="utf-8"))
+            if wrong := [name for name in self.manifest["variants"] if not re.fullmatch(r"[\w-]*", name)]:
+                raise ValueError(f"{wrong[0]!r} is no variant")
             self.runs = [
                 SweepRun(variant, int(seed), self.path / variant / f"seed-{seed}")
                 for seed in self.manifest["seeds"]
@@ -132,7 +135,7 @@ class SweepFolder:
             ]
         except FileNotFoundError:
             raise RunFolderError(f"{path} holds no sweep ({MANIFEST}); start one with `babylm-hf sweep`") from None
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
             raise RunFolderError(
                 f"{self.path / MANIFEST} cannot be read ({error}); delete it and sweep again"
             ) from error

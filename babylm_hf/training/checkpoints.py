@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ResumeError, RunFolderError
+from ..lines import parse_json
 from .disk import disk_trouble_named
 from .integrity import damage, require_whole, write_checksums
 
@@ -51,11 +52,11 @@ def read_sidecars(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     from safetensors.numpy import load_file
 
     try:
-        facts = json.loads((folder / STATE_FACTS).read_text(encoding="utf-8"))
+        facts = parse_json((folder / STATE_FACTS).read_text(encoding="utf-8"))
         if not isinstance(facts, dict) or not isinstance(facts.get("identity", {}), dict):
             raise ValueError(f"{STATE_FACTS} does not describe a run")
         return load_file(folder / STATE_ARRAYS), facts
-    except (OSError, ValueError, RecursionError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ResumeError(
             f"{folder} is not a complete checkpoint of this trainer ({error}); resume from another one"
         ) from error

@@ -11,6 +11,7 @@ import json
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from ..errors import ResumeError
+from ..lines import parse_json
 
 FILES = "babylm_files.json"
 _RENDERED = ("README.md", ".eval_results")
@@ -32,14 +33,14 @@ def damage(folder: Path) -> str | None:
     Sizes are looked at first: a file cut short is found without reading the others.
     """
     try:
-        listed = json.loads((folder / FILES).read_text(encoding="utf-8"))
+        listed = parse_json((folder / FILES).read_text(encoding="utf-8"))
         if outside := [name for name in listed if _leads_outside(name)]:
             return f"{FILES} names {outside[0]!r}, which is not in the folder"
         known = {folder / name: facts for name, facts in listed.items()}
         expected = {path: (int(facts["bytes"]), str(facts["sha256"])) for path, facts in known.items()}
     except FileNotFoundError:
         return f"{FILES} is missing, so it was not written to its end"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         return f"{FILES} cannot be read ({error})"
     for path, (size, _) in expected.items():
         if not path.is_file():

@@ -10,23 +10,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import REPOSITORY
 
 SCRIPT = Path(__file__).with_name("train_tiny.py")
 
 
-def _run(folder: Path, processes: int, *options: str) -> dict:
+def _launch(folder: Path, processes: int, *options: str) -> subprocess.CompletedProcess:
     folder.mkdir(parents=True, exist_ok=True)
     launcher = (
         ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)] if processes > 1 else []
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, *launcher, str(SCRIPT), str(folder), *options],
         capture_output=True,
         text=True,
         env=environment,
         timeout=280,
     )
+
+
+def _run(folder: Path, processes: int, *options: str) -> dict:
+    done = _launch(folder, processes, *options)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads((folder / "result.json").read_text())
 
@@ -67,7 +72,27 @@ def test_two_processes_with_accumulation(one, tmp_path):
     _assert_same(_run(tmp_path, 2, "--accumulation", "2"), one[1])
 
 
-@pytest.mark.parametrize(("first", "second"), [(2, 1), (1, 2)])
-def test_a_run_stopped_at_one_size_goes_on_at_another(one, tmp_path, first, second):
-    _run(tmp_path, first, "--stop", "3")
-    _assert_same(_run(tmp_path, second, "--resume"), one[1])
+def test_a_run_stopped_at_one_process_goes_on_with_two(one, tmp_path):
+    _run(tmp_path, 1, "--stop", "3")
+    _assert_same(_run(tmp_path, 2, "--resume"), one[1])
+
+
+def test_a_run_of_two_that_loses_one_goes_on_with_one(one, tmp_path):
+    lost = _launch(tmp_path, 2, "--lose", "5")
+    assert lost.returncode != 0
+    assert not (tmp_path / "result.json").exists()
+    assert list((tmp_path / "run").glob("checkpoint-*")), "that of the last milestone"
+    _assert_same(_run(tmp_path, 1, "--resume"), one[1])
+
+
+@pytest.mark.slow
+def test_weights_shared_out_by_fsdp2_give_the_same_run(one, tmp_path):
+    import yaml
+
+    config = yaml.safe_load((REPOSITORY / "recipes" / "accelerate" / "fsdp2.yaml").read_text())
+    config |= {"use_cpu": True, "num_processes": 2, "mixed_precision": "no"}
+    (tmp_path / "fsdp2.yaml").write_text(yaml.safe_dump(config))
+    launcher = ["-m", "accelerate.commands.launch", "--config_file", str(tmp_path / "fsdp2.yaml")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    subprocess.run([sys.executable, *launcher, str(SCRIPT), str(tmp_path)], env=environment, timeout=280, check=True)
+    _assert_same(json.loads((tmp_path / "result.json").read_text()), one[1])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -29,15 +30,29 @@ class StopAfter(TrainerCallback):
             control.should_save = control.should_training_stop = True
 
 
+class KillSecondRank(TrainerCallback):
+    """Ends the second process without a word, as a machine that goes away does."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step == self.step and args.process_index == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--stop", type=int)
+    parser.add_argument("--lose", type=int, help="the second process, before this step")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--accumulation", type=int, default=1)
     options = parser.parse_args()
     rank = int(os.environ.get("RANK", "0"))
     rows = tiny_stream(options.folder / f"data-{rank}", words=1500)
+    callbacks = [StopAfter(options.stop)] if options.stop else []
+    callbacks += [KillSecondRank(options.lose)] if options.lose else []
     trainer = tiny_trainer(
         options.folder,
         rows,
@@ -48,7 +63,7 @@ def main() -> None:
         save_strategy="steps",
         save_steps=1000,
         milestones="500,1K",
-        callbacks=[StopAfter(options.stop)] if options.stop else [],
+        callbacks=callbacks,
     )
     trainer.train(resume_from_checkpoint="auto" if options.resume else None)
     metrics = trainer.evaluate()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import CorpusError, OptionError
+from ...lines import json_lines
 from .tasks import FinetuningTask
 
 if TYPE_CHECKING:
@@ -112,20 +112,14 @@ def encode(
 
 def _read(file: Path, task: FinetuningTask) -> list[Example]:
     examples = []
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                examples.append(_parse(line, f"{file}, line {number}", task))
+    for row, place in json_lines(file):
+        examples.append(_parse(row, place, task))
     if not examples:
         raise CorpusError(f"{file}: the file has no examples.")
     return examples
 
 
-def _parse(line: str, where: str, task: FinetuningTask) -> Example:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise CorpusError(f"{where}: not JSON ({error.msg}).") from error
+def _parse(row: Any, where: str, task: FinetuningTask) -> Example:
     if not isinstance(row, dict):
         raise CorpusError(f"{where}: an example is a JSON object with fields, not a {type(row).__name__}.")
     try:

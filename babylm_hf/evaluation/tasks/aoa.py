@@ -7,7 +7,6 @@ surprisals only; the score needs at least three, and children's data (`cdi_human
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import CorpusError
+from ...lines import parse_json
 from ..scoring_plan import AnyRequest, Request
 from .base import State, Task, TaskResult, TaskSpec, Ties
 
@@ -82,7 +82,7 @@ def load_aoa(path: Path, state: State) -> AoaTask:
     if not file.is_file():
         raise CorpusError(f"{file}: no such file of words and contexts.")
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = parse_json(file.read_text(encoding="utf-8"))
         contexts = [
             (word, number, entry["context"])
             for word, entries in data.items()

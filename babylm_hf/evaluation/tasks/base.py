@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ...errors import CorpusError
+from ...lines import json_lines
 from ..score_rows import ScoreRow
 from ..scoring_plan import AnyRequest
 
@@ -132,20 +132,14 @@ def read_rows(path: Path, what: str, fields: Mapping[str, Any]) -> Iterator[tupl
         raise CorpusError(f"{path}: the folder has no .jsonl file of {what}.")
     for file in files:
         found = 0
-        with file.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    found += 1
-                    yield _row(line, f"{file}, line {number}", what, fields), f"{file}, line {number}", file
+        for row, place in json_lines(file):
+            found += 1
+            yield _checked(row, place, what, fields), place, file
         if not found:
             raise CorpusError(f"{file}: the file holds no {what}.")
 
 
-def _row(line: str, place: str, what: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise CorpusError(f"{place}: not JSON ({error.msg}).") from error
+def _checked(row: Any, place: str, what: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     for name, kind in fields.items():
         if not isinstance(row, dict) or not isinstance(row.get(name), kind):
             words = {"str": "text", "list": "list"}.get(getattr(kind, "__name__", ""), "number")

@@ -161,7 +161,10 @@ def load_reading(path: Path, state: State) -> ReadingTask:
     file = path / "reading_data.csv" if path.is_dir() else path
     if not file.is_file():
         raise CorpusError(f"{file}: no such file of reading times.")
-    table = pandas.read_csv(file, dtype={"item": str})
+    try:
+        table = pandas.read_csv(file, dtype={"item": str})
+    except ValueError as error:  # every error of the parser is one
+        raise CorpusError(f"{file}: not a table of commas and lines ({' '.join(str(error).split())}).") from error
     if missing := [name for name in _NEEDED if name not in table.columns]:
         raise CorpusError(f"{file}, line 1: the reading data need the columns {', '.join(missing)}.")
     table["item"] = table["item"].fillna("None")  # as published: one context is empty and is read as this word
