@@ -16,6 +16,7 @@ the bytes of its folder, and nothing is left to send.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -154,10 +155,14 @@ def run_killed(folder: Path, job: Job, chance: random.Random, kills: int, tally:
         by_change = chance.randint(1, max(1, job.changes * 2 // 3)) if kind == KINDS[1] else None
         child = session(folder, job, by_change)
         if kind in (KINDS[0], KINDS[2]):
-            time.sleep(chance.uniform(0, job.seconds))
+            moment, patience = chance.uniform(0, 0.8 * job.seconds), time.monotonic() + job.seconds
+            while kind == KINDS[2] and not children_of(child) and time.monotonic() < patience:
+                time.sleep(0.02)
+            time.sleep(moment if kind == KINDS[0] else moment / 4)
             targets = [child] if kind == KINDS[0] else children_of(child)
             for target in targets:
-                os.kill(target, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has just ended
+                    os.kill(target, signal.SIGKILL)
             tally.kills[KINDS[2]] += len(targets) if kind == KINDS[2] else 0
         status = os.waitpid(child, 0)[1]
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
