@@ -10,8 +10,6 @@ from typing import Any
 
 from ..lines import parse_json
 
-_COUNTED = ("step", "words", "seconds")
-
 
 def write_whole(path: Path, content: str | bytes) -> Path:
     """Write a file under a temporary name, then rename: a reader, or a crash, never meets half of it."""
@@ -44,7 +42,7 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     sound = isinstance(entry, dict) and isinstance(entry.get("kind"), str)
-    return entry if sound and all(_is_count(entry.get(name, 0)) for name in _COUNTED) else None
+    return entry if sound and _is_count(entry.get("step", 0)) and _is_count(entry.get("seconds") or 0) else None
 
 
 def _is_count(value: Any) -> bool:

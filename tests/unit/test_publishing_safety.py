@@ -193,10 +193,10 @@ def test_waiting():
 
 def test_the_ledger_tells_repositories_apart(tmp_path):
     mine, other = (Ledger(tmp_path / "l", "https://hub", name) for name in ("me/a", "me/b"))
-    mine.note("commit", "main", commit="1", files={"x": {"sha256": "s"}})
+    mine.note("commit", "main", commit="1", files={"x": {"sha256": "s", "remote": "s"}})
     other.note("commit", "main", commit="2", files={})
-    mine.note("commit", "main", commit="3", files={"y": {"sha256": "t"}})
+    mine.note("commit", "main", commit="3", files={"y": {"sha256": "t", "remote": "t"}})
     assert mine.commit("main")["commit"] == "3"
-    assert mine.files("main") == {"y": {"sha256": "t"}}
+    assert mine.files("main") == {"y": {"sha256": "t", "remote": "t"}}
     assert other.commit("main")["commit"] == "2"
     assert mine.commit("chck_1M") is None
