@@ -168,7 +168,7 @@ words = st.sampled_from(
 @settings(fuzzed, max_examples=FUZZ or 15)
 def test_the_command_line_of_a_recipe(argv):
     if not {"-h", "--help"} & set(argv):
-        plainly(importlib.import_module("hard_decay").RECIPE.parse([*argv, "--use_cpu", "true"]))
+        plainly(importlib.import_module("hard_decay").RECIPE.parse, [*argv, "--use_cpu", "true"])
 
 
 @given(
