@@ -250,7 +250,7 @@ def find_tokenizer(options: Options, sources: list[Any]) -> Any:
     corpus = options.corpus
     texts = text_digests(sources, corpus.document, corpus.text_field)
     objective = options.model.objective
-    decides = {"texts": texts, "document": corpus.document, "objective": objective, **asdict(chosen)}
+    decides = {"format": 2, "texts": texts, "document": corpus.document, "objective": objective, **asdict(chosen)}
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
     folder = Path(corpus.cache_dir) / f"tokenizer-{digest}"
 

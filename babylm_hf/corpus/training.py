@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Literal
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from ..errors import CorpusError, OptionError
 from .gptbert import ROLES as GPTBERT_ROLES
@@ -111,6 +111,10 @@ def train_tokenizer(
         return wrap(backend, **GPTBERT_ROLES)
     backend.post_processor = begun_with(specials[1], 1) if causal else template("[CLS]", 1, "[SEP]", 2)
     backend.add_special_tokens(list(specials))
+    if algorithm == "bpe" and not causal:
+        # The space before a mask belongs to the word that it hides: "The [MASK] is" are three tokens, as in training.
+        mask = AddedToken(_ROLES["mask_token"], lstrip=True, normalized=False, special=True)
+        backend.add_special_tokens([mask])
     return wrap(backend, **(_CAUSAL_ROLES if causal else _ROLES))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from tiny import tiny_lines
 from tokenizers import Tokenizer, models
 from transformers import AutoTokenizer
 
@@ -126,6 +127,15 @@ def test_byte_level_bpe_loses_nothing() -> None:
 def test_a_word_is_the_same_piece_at_the_beginning_and_in_the_middle() -> None:
     tokenizer = train_tokenizer([TEXT], "bpe", 400)
     assert tokenizer("the the", add_special_tokens=False).input_ids == [tokenizer.convert_tokens_to_ids("Ġthe")] * 2
+
+
+@pytest.mark.parametrize("algorithm", ["bpe", "wordpiece", "unigram", "bpe-gptbert"])
+def test_a_mask_in_a_text_hides_a_word_with_its_space(tmp_path: Path, algorithm: Algorithm) -> None:
+    train_tokenizer(iter([list(tiny_lines())]), algorithm, 400).save_pretrained(tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    whole = tokenizer("the dog is", add_special_tokens=False)["input_ids"]
+    hidden = tokenizer(f"the {tokenizer.mask_token} is", add_special_tokens=False)["input_ids"]
+    assert hidden == [whole[0], tokenizer.mask_token_id, whole[-1]]
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
