@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .arguments import BabyLMTrainingArguments
-from .callbacks import BabyLMCallback, CurriculumCallback, FeedbackCallback, MilestoneCallback, WordsProgressCallback
+from .callbacks import BabyLMCallback, CurriculumCallback, FeedbackCallback, MilestoneCallback
 from .carbon import CarbonCallback
+from .progress import WordsProgressCallback
 from .publishing import PublishCallback
 from .recording import RecordCallback
 from .trainer import BabyLMTrainer

@@ -1,4 +1,4 @@
-"""What happens around the steps: learning of the policy, milestones, curriculum news, the progress bar.
+"""What happens around the steps: learning of the policy, milestones, curriculum news.
 
 Each is a stock `TrainerCallback` that knows its trainer; `trainer.remove_callback(MilestoneCallback)` leaves one out.
 """
@@ -6,14 +6,11 @@ Each is a stock `TrainerCallback` that knows its trainer; `trainer.remove_callba
 from __future__ import annotations
 
 import logging
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ..masking.groups import group_means, target_divergence
@@ -168,56 +165,3 @@ class MilestoneCallback(BabyLMCallback):
             trainer.accelerator.wait_for_everyone()
         trainer.accelerator.wait_for_everyone()
         trainer.announce_ready(folder, milestone.name)
-
-
-class WordsProgressCallback(BabyLMCallback):
-    """One line for the whole plan: words seen, loss, pass, time left. Silent where nobody looks."""
-
-    def __init__(self) -> None:
-        self.bar: Any = None
-        self.last_print = 0.0
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Open the bar at the step a resumed run stands at."""
-        if state.is_world_process_zero:
-            self.bar = tqdm(
-                total=state.max_steps, initial=state.global_step, unit="step", dynamic_ncols=True, file=sys.stderr
-            )
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Advance; the text changes a few times a second at most."""
-        if self.bar is not None:
-            self.bar.update(1)
-            if (now := time.monotonic()) - self.last_print > 0.5:
-                self.last_print = now
-                self.bar.set_description_str(f"{self.trainer.words_seen:,} words", refresh=False)
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """The newest training loss stands behind the bar; an evaluation gets a line of its own."""
-        if self.bar is None or not logs:
-            return
-        if "loss" in logs:
-            self.bar.set_postfix_str(f"loss {logs['loss']:.3f}", refresh=False)
-        elif shown := {
-            name: v for name, v in logs.items() if name.startswith("eval") and name.endswith(("loss", "accuracy"))
-        }:
-            facts = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
-            self.bar.write(f"{self.trainer.words_seen:>11,} words  {facts}", file=sys.stderr)
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Close the bar."""
-        if self.bar is not None:
-            self.bar.set_description_str(f"{self.trainer.words_seen:,} words")
-            self.bar.close()
-            self.bar = None

@@ -30,7 +30,7 @@ from ..masking.sources import SourceAccuracy
 from ..objectives import CausalObjective, objective_for
 from ..plan import RunPlan
 from .arguments import BabyLMTrainingArguments
-from .callbacks import BabyLMCallback, WordsProgressCallback, default_callbacks
+from .callbacks import BabyLMCallback, default_callbacks
 from .carbon import CarbonCallback
 from .disk import make_folder
 from .learning_rate import cosine_with_cooldown
@@ -39,6 +39,7 @@ from .loader import planned_loader
 from .measuring import MeasuringTrainer
 from .optimizers import Lamb, parameter_groups
 from .planning import plan_from_arguments, warn_of_endless_warmup
+from .progress import WordsProgressCallback
 from .publishing import PublishCallback
 from .rows import as_rows
 
@@ -107,7 +108,9 @@ class BabyLMTrainer(MeasuringTrainer):
             warn_of_endless_warmup(args, plan.total_steps)
         self.milestone_tasks = milestone_tasks or {}
         self.use_cache = getattr(model.config, "use_cache", None)
-        # Callbacks given come first: a record has to be open before the project's own have something to tell it.
+        # Callbacks given come first: a record has to be open before the project's own have something to tell it. The
+        # milestones of the default ones are news for the progress.
+        progress = WordsProgressCallback(bar=not args.disable_tqdm)
         super().__init__(
             model=model,
             args=args,
@@ -115,11 +118,11 @@ class BabyLMTrainer(MeasuringTrainer):
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
             processing_class=processing_class,
-            callbacks=[*(callbacks or []), *default_callbacks()],
+            callbacks=[*(callbacks or []), progress, *default_callbacks()],
             **stock,
         )
         self.watch()
-        self._replace_progress_bar()
+        self.remove_callback(PrinterCallback if self.args.disable_tqdm else ProgressCallback)
         if args.publishing and not any(isinstance(c, PublishCallback) for c in self.callback_handler.callbacks):
             self.add_callback(PublishCallback())
         if args.track_carbon and not any(isinstance(c, CarbonCallback) for c in self.callback_handler.callbacks):
@@ -145,14 +148,6 @@ class BabyLMTrainer(MeasuringTrainer):
     def _attach(self, callback: Any) -> None:
         if isinstance(callback, BabyLMCallback):
             callback.trainer = self
-
-    def _replace_progress_bar(self) -> None:
-        """Ours counts words; it goes first so that its line is on the screen before other callbacks write."""
-        if not self.args.disable_tqdm:
-            self.remove_callback(ProgressCallback)
-            self.add_callback(WordsProgressCallback())
-        else:
-            self.remove_callback(PrinterCallback)
 
     def notify(self, kind: str, **facts: Any) -> None:
         """Tell the project's callbacks a fact of the run, with the step and the words seen so far."""
