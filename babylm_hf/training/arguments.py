@@ -70,6 +70,8 @@ class BabyLMTrainingArguments(TrainingArguments):
     lamb_coupled_decay: bool = option(
         False, "LAMB: decay inside the update, whose length only parameters with decay adapt, as GPT-BERT has it"
     )
+    muon: bool = option(False, "Muon for the matrices inside the model, AdamW for embeddings and vectors, at one rate")
+    muon_momentum: float = option(0.95, "Muon: decay of the average of gradients")
     lr_floor: float = option(0.0, "share of the peak learning rate that the cosine falls to")
     cooldown_steps: float = option(0.0, "linear fall from there to 0 at the end: steps, or below 1 a share of them")
     ema_decay: float | None = option(
@@ -121,6 +123,8 @@ class BabyLMTrainingArguments(TrainingArguments):
             raise OptionError("--lr_floor must lie in [0, 1) and --cooldown_steps must not be negative")
         if self.cosine_ends_early() and getattr(self.lr_scheduler_type, "value", self.lr_scheduler_type) != "cosine":
             raise OptionError("--lr_floor and --cooldown_steps belong to --lr_scheduler_type cosine; leave them out")
+        if self.muon and self.lamb:
+            raise OptionError("--muon and --lamb are two optimizers; leave one out")
         if self.batch_size is not None and self.batch_size < 1:
             raise OptionError(f"--batch_size must be at least 1, not {self.batch_size}")
         if not float(self.num_train_epochs).is_integer() or self.num_train_epochs < 1:

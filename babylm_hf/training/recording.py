@@ -187,10 +187,13 @@ def _optimizer_facts(args: BabyLMTrainingArguments) -> dict[str, Any]:
         facts |= {"lr_floor": args.lr_floor, "cooldown_steps": args.get_cooldown_steps(args.max_steps)}
     if args.lamb:
         facts["decay_inside_the_update"] = args.lamb_coupled_decay
+    if args.muon:
+        facts["muon_momentum"] = args.muon_momentum
     if args.ema_decay is not None:
         facts["ema_decay"] = args.ema_decay
+    stock = getattr(args.optim, "value", args.optim)
     return {
-        "name": "LAMB" if args.lamb else getattr(args.optim, "value", args.optim),
+        "name": "LAMB" if args.lamb else "Muon and AdamW" if args.muon else stock,
         **facts,
         "warmup_steps": args.get_warmup_steps(args.max_steps),
     }

@@ -25,7 +25,7 @@ from . import checkpoints
 from .ema import WeightAverage
 
 # Compared at a resume only where they are used, so that runs older than these options can go on.
-_OPTIONAL = ("ema_decay", "lr_floor", "cooldown_steps", "lamb_coupled_decay")
+_OPTIONAL = ("ema_decay", "lr_floor", "cooldown_steps", "lamb_coupled_decay", "muon")
 
 
 class ResumableTrainer(Trainer):

@@ -37,6 +37,7 @@ from .learning_rate import cosine_with_cooldown
 from .levers import pull_levers, seed_generators
 from .loader import planned_loader
 from .measuring import MeasuringTrainer
+from .muon import Muon, muon_groups
 from .optimizers import Lamb, parameter_groups
 from .planning import plan_from_arguments, warn_of_endless_warmup
 from .progress import WordsProgressCallback
@@ -278,7 +279,7 @@ class BabyLMTrainer(MeasuringTrainer):
         return self.policy.update(self.statistics, step, self.mask_rate(step))
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """LAMB if asked for, else the stock choice; biases and norms decay only to reproduce the reference."""
+        """LAMB or Muon if asked for, else the stock choice; biases and norms decay only to reproduce the reference."""
         args, reference = self.args, self.args.reference_optimizer
         if args.lamb and self.optimizer is None:
             self.optimizer: torch.optim.Optimizer = Lamb(
@@ -289,6 +290,17 @@ class BabyLMTrainer(MeasuringTrainer):
                 clip_ratio=args.lamb_clip_ratio,
                 reference=reference,
                 coupled_decay=args.lamb_coupled_decay,
+            )
+            return self.optimizer
+        if args.muon and self.optimizer is None:
+            if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+                raise OptionError("--muon needs whole matrices and sharding cuts them; leave one of the two out")
+            self.optimizer = Muon(
+                muon_groups(model or self.model, args.weight_decay),
+                lr=args.learning_rate,
+                momentum=args.muon_momentum,
+                betas=(args.adam_beta1, args.adam_beta2),
+                eps=args.adam_epsilon,
             )
             return self.optimizer
         return super().create_optimizer(model)

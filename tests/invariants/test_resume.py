@@ -78,3 +78,13 @@ def test_the_stop_step_itself_was_not_repeated(tmp_path, uninterrupted):
     resumed = _run(tmp_path, rows, resume="auto")
     steps = [line["step"] for line in resumed.state.log_history if "loss" in line]
     assert steps == list(range(1, STEPS + 1))
+
+
+def test_a_run_with_muon_resumes_bit_for_bit(tmp_path, uninterrupted):
+    rows, adamw = uninterrupted
+    whole = _run(tmp_path / "whole", rows, muon=True)
+    _run(tmp_path / "cut", rows, callbacks=[StopAfter(4)], muon=True)
+    resumed = _run(tmp_path / "cut", rows, resume="auto", muon=True)
+    assert _losses(resumed) == _losses(whole) != _losses(adamw)
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
