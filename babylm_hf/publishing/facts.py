@@ -84,7 +84,8 @@ def facts_of(record: RunRecord, milestone: str | None = None) -> dict[str, Any]:
         },
         "examples": [event for event in events if event["kind"] == "example" and event["step"] == position["step"]],
         "milestones": _milestones(events, found, plan, _links(card.get("repo_id"), milestone)),
-        "environment": _environment(record, events, position["step"]),
+        # A resume at the milestone's own step came after it was saved.
+        "environment": _environment(record, events, position["step"] - (milestone is not None)),
     }
 
 
@@ -349,7 +350,8 @@ def _milestones(
 # ---- surroundings
 
 
-def _environment(record: RunRecord, events: Sequence[Event], step: int) -> dict[str, Any]:
+def _environment(record: RunRecord, events: Sequence[Event], last_step: int) -> dict[str, Any]:
+    """Where and with what the model was made, by a run that may have been resumed up to `last_step`."""
     manifest = record.manifest
     end = next((event for event in reversed(events) if event["kind"] == "end"), {})
     code = manifest.get("code") or {}
@@ -359,8 +361,7 @@ def _environment(record: RunRecord, events: Sequence[Event], step: int) -> dict[
         "code_version": code.get("version"),
         "code_commit": code.get("commit"),
         "code_modified": bool(code.get("modified")),
-        # A resume that came later is no part of a milestone's history.
-        "sessions": 1 + sum(event["kind"] == "resume" and event["step"] <= step for event in record.history()),
+        "sessions": 1 + sum(event["kind"] == "resume" and event["step"] <= last_step for event in record.history()),
         "seconds": record.seconds() if end else None,
         "carbon": record.carbon() if end else None,
         "flops": end.get("flops") or None,

@@ -9,6 +9,7 @@ from synthetic_record import MANIFEST, synthetic_record
 
 from babylm_hf.masking import CosineDecayRate, NoiseRate, StepRate, make_noise
 from babylm_hf.publishing import ModelCardRenderer
+from babylm_hf.publishing.facts import facts_of
 
 OTHERS = [CosineDecayRate(0.4, 0.25), StepRate.parse("0:0.4,0.5:0.15"), NoiseRate(make_noise("cosine"))]
 
@@ -36,3 +37,14 @@ def test_linear_and_constant_rates_have_their_own_words(tmp_path):
     assert r"\frac{k}{T}" in linear
     assert r"\frac{k}{T}" not in constant
     assert "At every step 15.0 %" in constant
+
+
+@pytest.mark.parametrize(("step", "name", "sessions"), [(49, "chck_1M", 2), (50, "chck_1M", 1), (50, "chck_2M", 2)])
+def test_a_milestone_knows_of_the_resumes_before_it_was_saved(tmp_path, step, name, sessions):
+    record = synthetic_record(tmp_path / "record")
+    events = record.events()
+    again = [event for event in events if event.get("step", 0) > step or event["kind"] == "end"]
+    record.append("resume", step=step, checkpoint=f"checkpoint-{step}")
+    for event in again:
+        record.append(**{key: value for key, value in event.items() if key != "time"})
+    assert facts_of(record, name)["environment"]["sessions"] == sessions
