@@ -69,17 +69,19 @@ DEFAULTS = {
 DEMO = {
     # about a million parameters, minutes on a CPU
     "model": "diffusion-tiny",
+    "intermediate_size": 256,
     "vocab_size": 1_200,
     "document": "line",
     "max_seq_len": "32",
     "batch_size": 64,
-    "num_train_epochs": 6,
+    "num_train_epochs": 5,
     "track": "none",
-    "milestones": "6x400K",
+    "milestones": "5x450K",
     "corpus_licence": "apache-2.0",  # the toy language is part of this project
     "max_pairs": 20,
     "dropout": 0.0,
     "lamb": False,
+    "muon": True,  # the minutes allow five passes, and with it they suffice
     "learning_rate": 4e-3,
     "weight_decay": 0.01,
     "max_grad_norm": 1.0,
