@@ -35,7 +35,11 @@ class ResumeError(RunFolderError):
 
 
 class TrainingError(BabyLMError):
-    """Training met numbers that are not finite; the message names the step and the rows."""
+    """Training cannot go on: numbers that are not finite, no memory, a worker that died; the message says which."""
+
+
+class PeerLost(TrainingError):
+    """Another process of the run has ended, or its machine cannot be reached any more."""
 
 
 class Preempted(BabyLMError):

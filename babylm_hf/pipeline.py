@@ -50,6 +50,7 @@ from .training.checkpoints import resolve_resume
 from .training.disk import require_writable
 from .training.masking_state import MaskingStateCallback
 from .training.publishing import check_before_training, publisher_from_arguments
+from .training.together import once_a_machine
 
 if TYPE_CHECKING:
     from .recipe import Options, Recipe
@@ -109,8 +110,8 @@ class RunText:
 
 def find_rows(recipe: Recipe, options: Options) -> RunText:
     """Text, tokenizer and rows as the options say; what had to be made is in the cache afterwards."""
-    # One process tokenises and fills the cache, the others then read it.
-    with options.training.main_process_first(local=False, desc="tokenising"):
+    # One process tokenises and fills the cache, the others that see it then read it.
+    with once_a_machine(options.training, "tokenising"):
         sources, held_out, pairs_folder = find_text(recipe, options)
         if not options.corpus.demo and (how := mix_of(options.corpus)):
             sources = [cached_mix(sources, how, options.corpus.cache_dir)]
@@ -139,7 +140,8 @@ def check_early(options: Options) -> None:
     """Everything that can be refused without reading the text, so that a slip costs seconds and touches nothing."""
     args, masking = options.training, options.masking
     resolve_resume(Path(args.output_dir), args.resume_from_checkpoint)
-    require_writable(Path(args.output_dir))
+    if args.should_save:
+        require_writable(Path(args.output_dir))
     if args.publishing and args.process_index == 0:
         check_before_training(publisher_from_arguments(args))
     parse_curriculum(args.max_seq_len, int(args.num_train_epochs), args.rows_per_step())

@@ -21,7 +21,7 @@ from .arguments import (
     TokenizerArguments,
 )
 from .environment import send_no_telemetry, share_the_machine, use_the_cores
-from .errors import EXIT_PREEMPTED, EXIT_USER_ERROR, BabyLMError, OptionError, Preempted
+from .errors import EXIT_PREEMPTED, EXIT_USER_ERROR, BabyLMError, OptionError, PeerLost, Preempted, TrainingError
 from .parsing import HelpfulParser
 from .terminal import no_bars_without_a_terminal, say_error
 
@@ -85,8 +85,7 @@ class Recipe:
             say_error("stopped", stopped, "yellow")
             sys.exit(EXIT_PREEMPTED)
         except BabyLMError as error:
-            if os.environ.get("RANK", "0") == "0":
-                say_error("error", error)
+            _say_once_a_machine(error)
             sys.exit(EXIT_USER_ERROR)
 
     def parse(self, argv: list[str] | None = None) -> Options:
@@ -163,6 +162,13 @@ def recipe_parser(description: str = "") -> Any:
     return made(
         [*groups, BabyLMTrainingArguments], description=description, usage=usage, epilog=epilog, allow_abbrev=False
     )
+
+
+def _say_once_a_machine(error: BabyLMError) -> None:
+    """What all processes find is said by the first of every machine; what one alone may have met, by that one."""
+    process, first_here = os.environ.get("RANK", "0"), os.environ.get("LOCAL_RANK", "0") == "0"
+    if first_here or (isinstance(error, TrainingError) and not isinstance(error, PeerLost)):
+        say_error("error" if process == "0" else f"error in process {process}", error)
 
 
 def _has_gpu() -> bool:

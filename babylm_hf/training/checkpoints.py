@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import shutil
@@ -62,17 +63,28 @@ def read_sidecars(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         ) from error
 
 
-def newest_checkpoint(output_dir: Path) -> Path | None:
-    """The newest checkpoint whose files are as they were written, or None; damaged ones are named and passed over."""
+def newest_checkpoint(output_dir: Path, at_most: float = math.inf) -> Path | None:
+    """The newest checkpoint whose files are as they were written, or None; damaged ones are named and passed over.
+
+    Args:
+        output_dir: of the run.
+        at_most: the last step that it may be of.
+    """
     if not output_dir.is_dir():
         return None
-    numbered = [(int(m.group(1)), path) for path in output_dir.iterdir() if (m := _CHECKPOINT.match(path.name))]
-    for _, path in sorted(numbered, reverse=True):
+    numbered = [(step_of(path), path) for path in output_dir.iterdir() if _CHECKPOINT.match(path.name)]
+    for _, path in sorted(entry for entry in numbered if entry[0] <= at_most)[::-1]:
         found = damage(path)
         if found is None:
             return path
         logger.warning("%s is damaged and passed over: %s", path.name, found)
     return None
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step that a folder `checkpoint-STEP` is of; -1 for one of another name."""
+    found = _CHECKPOINT.match(checkpoint.name)
+    return int(found.group(1)) if found else -1
 
 
 def resolve_resume(output_dir: Path, request: str | bool | None) -> Path | None:

@@ -35,12 +35,14 @@ class HealthMonitor:
         policy: "stop" ends the run with a report; "skip" leaves out the update of such a step and goes on.
         folder: where the report is written, `nonfinite-step-N.json`.
         deferred: look at a step's norm when the next is there; only with "stop".
+        process: index of this one; those after the first put it into the name of their report, which has their rows.
     """
 
-    def __init__(self, policy: NonFinite, folder: Path, deferred: bool = False) -> None:
+    def __init__(self, policy: NonFinite, folder: Path, deferred: bool = False, process: int = 0) -> None:
         self.policy = policy
         self.folder = folder
         self.deferred = deferred and policy == "stop"
+        self.process = process
         self.skipped = 0
         self._rows: list[np.ndarray] = []
         self._losses: list[tuple[Tensor, Tensor, int]] = []
@@ -89,7 +91,8 @@ class HealthMonitor:
             self.skipped += 1
             logger.warning("%s; the step is left out (%d so far)", message, self.skipped)
             return
-        report = self.folder / f"nonfinite-step-{step + 1}.json"
+        whose = f"-process-{self.process}" if self.process else ""
+        report = self.folder / f"nonfinite-step-{step + 1}{whose}.json"
         everyone = [int(row) for part in rows for row in part]
         facts = {"step": step + 1, "gradient_norm": str(norm), "rows": everyone, "rows_not_finite": guilty}
         self.folder.mkdir(parents=True, exist_ok=True)

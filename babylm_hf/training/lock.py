@@ -20,11 +20,12 @@ LOCK = ".babylm_hf.lock"
 
 
 @contextmanager
-def only_one(folder: Path, locks: bool = True) -> Iterator[None]:
+def only_one(folder: Path, locks: bool = True, every: bool = False) -> Iterator[None]:
     """Within it no other process can enter with the same folder, which is made if it is not there.
 
     Args:
         locks: whether this process does; the others of a distributed run leave it to their first.
+        every: whether one process of every machine writes; then each needs a folder of its own.
 
     Raises:
         RunFolderError: another process is in there.
@@ -49,6 +50,11 @@ def only_one(folder: Path, locks: bool = True) -> Iterator[None]:
             if not isinstance(error, BlockingIOError | PermissionError):  # a file system without locks
                 yield
                 return
+            if every:
+                raise RunFolderError(
+                    f"{folder} is being written to by another process ({holder}): --save_on_each_node is for machines "
+                    "with disks of their own; leave it out where they see the same folder"
+                ) from None
             raise RunFolderError(
                 f"{folder} is being written to by another run ({holder}); wait for its end, or choose another "
                 "--output_dir"

@@ -23,6 +23,7 @@ from ..masking import Policy, RowCollator, TokenStatistics
 from ..plan import RunPlan
 from . import checkpoints
 from .ema import WeightAverage
+from .together import agree_on_checkpoint, require_one_run
 
 # Compared at a resume only where they are used, so that runs older than these options can go on.
 _OPTIONAL = ("ema_decay", "lr_floor", "cooldown_steps", "lamb_coupled_decay", "muon")
@@ -80,11 +81,15 @@ class ResumableTrainer(Trainer):
 
         Raises:
             RunFolderError: the output folder holds another run.
-            ResumeError: the checkpoint belongs to other data, another seed, plan or method.
+            ResumeError: the checkpoint belongs to other data, another seed, plan or method; or only some machines
+                have it.
+            OptionError: the processes have other data, options or checkpoints than each other.
         """
         asked = resume_from_checkpoint if resume_from_checkpoint is not None else self.args.resume_from_checkpoint
         checkpoint = checkpoints.resolve_resume(Path(self.args.output_dir), asked)
-        self.accelerator.wait_for_everyone()  # nobody writes before everybody has looked
+        # In these exchanges all wait for all: nobody writes before everybody has looked.
+        checkpoint = agree_on_checkpoint(Path(self.args.output_dir), checkpoint, self.args.world_size)
+        require_one_run(self.identity(), checkpoint, self.args.world_size)
         self.resumed_from = checkpoint
         if checkpoint is not None:
             _, facts = checkpoints.read_sidecars(checkpoint)
@@ -162,6 +167,11 @@ class ResumableTrainer(Trainer):
         if self.args.should_save:
             rotate_checkpoints(output_dir=self.args.output_dir, save_total_limit=self.args.save_total_limit)
 
+    def _save_rng_state(self, output_dir: str) -> None:
+        """As the stock method, but a machine whose own disk keeps no checkpoints is left no crumbs of them."""
+        if Path(output_dir).is_dir():
+            super()._save_rng_state(output_dir)
+
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._run_dir) if self._run_dir is not None else super()._get_output_dir(trial)
 
@@ -200,18 +210,25 @@ class ResumableTrainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Weights, configuration and tokenizer as a stock folder, and the arguments as JSON.
 
-        The stock method also pickles the arguments, access token included; a pickle is refused by careful readers.
+        The stock method also pickles the arguments, access token included; a pickle is refused by careful readers. It
+        is called in every process, and makes and tidies the folder even in those that do not write: under the hands of
+        the one that does.
         """
+        if not self.args.should_save:
+            return
         folder = Path(output_dir if output_dir is not None else self.args.output_dir)
         model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
         training = getattr(model.config, "use_cache", None)
         if self.use_cache is not None:  # switched off by the stock Trainer; the saved model is to generate
             model.config.use_cache = self.use_cache
-        model.save_pretrained(folder, state_dict=state_dict, is_main_process=self.args.should_save)
+        # A stock model writes in the first process of all only: with --save_on_each_node others got a folder without
+        # weights. An attribute of the instance hides the method for the call.
+        model.should_save_on_this_rank = bool
+        model.save_pretrained(folder, state_dict=state_dict)
+        del model.should_save_on_this_rank
         if self.use_cache is not None:
             model.config.use_cache = training
-        if self.args.should_save:
-            if self.processing_class is not None:
-                self.processing_class.save_pretrained(folder)
-            text = json.dumps(self.args.to_public_dict(), indent=1, sort_keys=True, default=str)
-            (folder / "training_args.json").write_text(text + "\n", encoding="utf-8")
+        if self.processing_class is not None:
+            self.processing_class.save_pretrained(folder)
+        text = json.dumps(self.args.to_public_dict(), indent=1, sort_keys=True, default=str)
+        (folder / "training_args.json").write_text(text + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import BabyLMError, ResumeError, TrainingError
+from ..errors import BabyLMError, PeerLost, ResumeError, TrainingError
 from .disk import disk_trouble
 
 _GO_ON = "go on from the last checkpoint with --resume_from_checkpoint auto"
@@ -53,7 +53,8 @@ def plain_error(error: Exception, folder: Path) -> BabyLMError | None:
             f"({text.split('. ')[0][:200]}); resume from a checkpoint of your own"
         )
     if isinstance(error, RuntimeError) and _PEER_LOST.search(text):
-        return TrainingError(
-            f"another process of the run has ended, so this one cannot go on; see what that one said, and {_GO_ON}"
+        lost = "cannot be reached any more" if "Timed out" in text else "has ended"
+        return PeerLost(
+            f"another process of the run {lost}, so this one cannot go on; see what that one said, and {_GO_ON}"
         )
     return disk_trouble(error, folder)

@@ -34,7 +34,8 @@ class WatchedTrainer(ResumableTrainer):
     def watch(self) -> None:
         """Begin; called when the stock Trainer is made."""
         args = self.args
-        self.health = HealthMonitor(args.nonfinite, Path(args.output_dir) / "record", args.device.type == "cuda")
+        folder, deferred = Path(args.output_dir) / "record", args.device.type == "cuda"
+        self.health = HealthMonitor(args.nonfinite, folder, deferred, args.process_index)
         self.divergence = DivergenceWatch()
         self.speed = Speedometer()
 
@@ -75,7 +76,7 @@ class WatchedTrainer(ResumableTrainer):
     def _guarded(self) -> Iterator[None]:
         """The output folder is ours alone, and failures of the machine are told in sentences."""
         folder = Path(self.args.output_dir)
-        with told_plainly(folder), only_one(folder, locks=self.args.should_save):
+        with told_plainly(folder), only_one(folder, locks=self.args.should_save, every=self.args.save_on_each_node):
             yield
 
     @property

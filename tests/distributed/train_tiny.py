@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--lose", type=int, help="the second process, before this step")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--accumulation", type=int, default=1)
+    parser.add_argument("--each_node", action="store_true", help="every machine keeps the run on its own disk")
     options = parser.parse_args()
     rank = int(os.environ.get("RANK", "0"))
     rows = tiny_stream(options.folder / f"data-{rank}", words=1500)
@@ -62,6 +63,7 @@ def main() -> None:
         gradient_accumulation_steps=options.accumulation,
         save_strategy="steps",
         save_steps=1000,
+        save_on_each_node=options.each_node,
         milestones="500,1K",
         callbacks=callbacks,
     )

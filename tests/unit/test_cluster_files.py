@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
@@ -21,6 +22,18 @@ def test_accelerate_takes_the_configuration(path):
     parsed = launch_command_parser().parse_args(["--config_file", str(path), "recipes/hard_decay.py", "--demo"])
     assert parsed.config_file == str(path)
     assert (config.num_machines > 1) == (path.stem == "several_nodes")
+
+
+def test_the_configuration_for_two_processes_starts_two(tmp_path):
+    # MULTI_CPU, which sounds right, starts one.
+    script = tmp_path / "script.py"
+    script.write_text("import os; print('process', os.environ.get('RANK'), 'of', os.environ.get('WORLD_SIZE'))")
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file"]
+    command = [*launcher, str(REPOSITORY / "recipes" / "accelerate" / "two_cpu_processes.yaml"), str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert {line for line in done.stdout.splitlines() if line.startswith("process")} == {
+        "process 0 of 2", "process 1 of 2",
+    }  # fmt: skip
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
