@@ -11,6 +11,7 @@ from ..errors import OptionError
 from ..evaluation.held_out import held_out_loss
 from ..evaluation.held_out_likelihood import held_out_nelbo
 from ..masking import MaskingCollator
+from .reporting import scalars
 from .rows import as_rows
 from .watched import WatchedTrainer
 
@@ -77,6 +78,7 @@ class MeasuringTrainer(WatchedTrainer):
                 if outcomes := metrics.pop("outcomes", None):
                     self.notify("outcomes", task=task, **outcomes)
                 self.notify("evaluation", task=task, metrics=metrics, milestone=name, **about)
+                self.log(scalars(metrics, f"eval_{task}"))
         self.accelerator.wait_for_everyone()
         vars(self.control).update(wanted)
         self._milestone = None

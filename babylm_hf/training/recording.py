@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOGGED = (
-    *("loss", "learning_rate", "grad_norm", "mask_rate", "mask_rate_realised", "pass"),
+    *("loss", "targets", "learning_rate", "grad_norm", "mask_rate", "mask_rate_realised", "pass"),
     *("words_per_second", "memory_gb", "skipped_steps"),
 )
 

@@ -42,6 +42,7 @@ from .optimizers import Lamb, parameter_groups
 from .planning import plan_from_arguments, warn_of_endless_warmup
 from .progress import WordsProgressCallback
 from .publishing import PublishCallback
+from .reporting import scalars
 from .rows import as_rows
 
 
@@ -135,6 +136,7 @@ class BabyLMTrainer(MeasuringTrainer):
         self.source_accuracy = SourceAccuracy(self.args.device)
         self._micro_batch = 0
         self._milestone: str | None = None
+        self._policy_facts: dict[str, float] = {}
         self._reset_window()
         if plan is not None:
             data_collator.begin_run(plan.total_steps)
@@ -152,6 +154,8 @@ class BabyLMTrainer(MeasuringTrainer):
 
     def notify(self, kind: str, **facts: Any) -> None:
         """Tell the project's callbacks a fact of the run, with the step and the words seen so far."""
+        if kind == "policy":  # its numbers go into the next log line, and so to the integrations
+            self._policy_facts = scalars(facts, "policy")
         facts = {"step": self.state.global_step, "words": self.words_seen, **facts}
         for callback in self._own_callbacks():
             callback.on_fact(kind, facts)
@@ -318,9 +322,14 @@ class BabyLMTrainer(MeasuringTrainer):
     # ------------------------------------------------------------------ logs
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As the stock method, with words, pass and realised mask rate; the loss is weighted by targets."""
+        """As the stock method, with words, pass, targets and their policy; the loss is weighted by targets.
+
+        The line goes to the record, the progress bar and the integrations of `--report_to`: it holds only numbers.
+        """
         if "loss" in logs:
             logs.update(self._drain_window())
+            logs.update(self._policy_facts)
+            self._policy_facts = {}
             step = self.state.global_step - 1
             logs |= {"mask_rate": self.mask_rate(step)} if self.data_collator.masks else {}
             logs["pass"] = self.plan.step(step).pass_index
@@ -336,7 +345,7 @@ class BabyLMTrainer(MeasuringTrainer):
             self.data_collator.drain()
 
     def _drain_window(self) -> dict[str, float]:
-        """Loss per target, realised mask rate and share of clipped probabilities since the last line."""
+        """Loss per target, targets, realised mask rate and share of clipped probabilities since the last line."""
         collator, counts = self.data_collator, [self._targets]
         if isinstance(collator, MaskingCollator):
             counts += [collator.tally["targets"], collator.tally["maskable"], collator.policy.clipped]
@@ -345,7 +354,7 @@ class BabyLMTrainer(MeasuringTrainer):
             window = self.accelerator.reduce(window, reduction="sum")
         self._reset_window()
         summed, count, *masked = (float(v) for v in window)
-        facts = {"loss": summed / max(count, 1.0)}
+        facts = {"loss": summed / max(count, 1.0), "targets": count}
         if masked:
             targets, maskable, clipped = masked
             facts |= {"mask_rate_realised": targets / max(maskable, 1.0), "mask_clipped": clipped / max(targets, 1.0)}
