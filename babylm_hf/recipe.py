@@ -82,7 +82,8 @@ class Recipe:
         try:
             self.run(self.parse(argv))
         except Preempted as stopped:
-            say_error("stopped", stopped, "yellow")
+            if _first_here():
+                say_error("stopped", stopped, "yellow")
             sys.exit(EXIT_PREEMPTED)
         except BabyLMError as error:
             _say_once_a_machine(error)
@@ -166,9 +167,14 @@ def recipe_parser(description: str = "") -> Any:
 
 def _say_once_a_machine(error: BabyLMError) -> None:
     """What all processes find is said by the first of every machine; what one alone may have met, by that one."""
-    process, first_here = os.environ.get("RANK", "0"), os.environ.get("LOCAL_RANK", "0") == "0"
-    if first_here or (isinstance(error, TrainingError) and not isinstance(error, PeerLost)):
+    process = os.environ.get("RANK", "0")
+    if _first_here() or (isinstance(error, TrainingError) and not isinstance(error, PeerLost)):
         say_error("error" if process == "0" else f"error in process {process}", error)
+
+
+def _first_here() -> bool:
+    """Whether this process is the first of its machine."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def _has_gpu() -> bool:
