@@ -19,7 +19,7 @@ from ..errors import OptionError
 from .carbon import check_country
 from .ema import check_decay
 from .levers import check_device, take_compiler
-from .together import check_joined, join_on_cpu, refuse_deepspeed
+from .together import check_joined, join_on_cpu
 
 
 @dataclass
@@ -105,7 +105,6 @@ class BabyLMTrainingArguments(TrainingArguments):
         if self.disable_tqdm is None:  # type: ignore[has-type]
             self.disable_tqdm = not sys.stderr.isatty()  # a bar in a log file is a thousand lines
         self.compiler = take_compiler(self)
-        refuse_deepspeed(self)
         join_on_cpu(self)
         super().__post_init__()
         check_joined(self)

@@ -144,16 +144,38 @@ def this_machine() -> str:
     return hashlib.sha256(who.encode()).hexdigest()[:16]
 
 
+def is_foreign(facts: Mapping[str, Any], checkpoint: Path) -> bool:
+    """Whether a checkpoint was written by another user or on another machine."""
+    owner = checkpoint.stat().st_uid if hasattr(os, "getuid") else None
+    return facts.get("machine", this_machine()) != this_machine() or (owner is not None and owner != os.getuid())
+
+
 def warn_of_origin(facts: Mapping[str, Any], checkpoint: Path) -> None:
     """Say it where a checkpoint was written by another user or on another machine.
 
     Nothing in it can run code: weights, masks and averages are safetensors, the optimizer's state is read by torch with
     `weights_only`. But who wrote it decides what the model becomes.
     """
-    owner = checkpoint.stat().st_uid if hasattr(os, "getuid") else None
-    if facts.get("machine", this_machine()) != this_machine() or (owner is not None and owner != os.getuid()):
+    if is_foreign(facts, checkpoint):
         logger.warning(
             "%s was written on another machine or by another user; go on only if you know by whom", checkpoint.name
+        )
+
+
+def check_for_deepspeed(facts: Mapping[str, Any], checkpoint: Path, world_size: int) -> None:
+    """Raise ResumeError unless DeepSpeed may and can read what it has written into a checkpoint.
+
+    It unpickles without `weights_only` (its torch_checkpoint_engine.py), and does not divide the state anew.
+    """
+    if is_foreign(facts, checkpoint):
+        raise ResumeError(
+            f"{checkpoint} was written on another machine or by another user, and DeepSpeed would unpickle it, which "
+            "may run code; go on there, or start anew"
+        )
+    if facts.get("world_size") != world_size:
+        raise ResumeError(
+            f"{checkpoint} was written by DeepSpeed with {facts.get('world_size')} processes and goes on only with as "
+            f"many, not with {world_size}"
         )
 
 

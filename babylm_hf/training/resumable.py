@@ -68,6 +68,7 @@ class ResumableTrainer(Trainer):
         facts = {"seed": args.seed, **{f"plan {n}": plan[n] for n in names if n in plan}}
         facts |= {f"masking {n}": v for n, v in self.data_collator.describe().items()}
         facts |= {n: str(v) for n, v in {**optimizer, **schedule}.items()}
+        facts |= {"deepspeed": True} if self.is_deepspeed_enabled else {}  # keeps the optimizer's state in its own way
         facts |= {n: str(v) for n in _OPTIONAL if (v := getattr(args, n)) not in (None, False, 0.0)}
         return facts | {"parameters": sum(p.numel() for p in self.model.parameters())}
 
@@ -94,6 +95,8 @@ class ResumableTrainer(Trainer):
         if checkpoint is not None:
             _, facts = checkpoints.read_sidecars(checkpoint)
             checkpoints.check_identity(facts.get("identity", {}), self.identity(), checkpoint)
+            if self.is_deepspeed_enabled:
+                checkpoints.check_for_deepspeed(facts, checkpoint, self.args.world_size)
             checkpoints.warn_of_origin(facts, checkpoint)
         return super().train(resume_from_checkpoint=str(checkpoint) if checkpoint else None, **stock)
 

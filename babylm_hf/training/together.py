@@ -33,21 +33,6 @@ def processes_started() -> int:
     return int(os.environ["WORLD_SIZE"]) if launched else 1
 
 
-def refuse_deepspeed(args: TrainingArguments) -> None:
-    """Raise OptionError where the run would be DeepSpeed's.
-
-    It trains our models as they are, but its checkpoints break two promises: they are read as pickles that may run code
-    (deepspeed/runtime/checkpoint_engine/torch_checkpoint_engine.py has `weights_only=False`), and a run goes on only
-    with the number of processes that wrote them.
-    """
-    if args.deepspeed is not None or os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true":
-        raise OptionError(
-            "DeepSpeed cannot be used: its checkpoints are pickles that may run code when they are read, and belong to "
-            "one number of processes; launch with recipes/accelerate/several_gpus.yaml, or with fsdp2.yaml for a model "
-            "that does not fit on one GPU"
-        )
-
-
 def join_on_cpu(args: TrainingArguments) -> None:
     """Form the group of processes where there is no accelerator; called before the stock arguments look for one.
 

@@ -67,14 +67,6 @@ def test_options_that_cannot_be(capsys, tmp_path, text, arguments, said):
     assert not (output / "record").exists()
 
 
-def test_deepspeed_is_refused_before_anything_is_read(capsys, tmp_path, monkeypatch):
-    arguments = [*BASE, "--train_file", "no-such-file.txt", "--output_dir", tmp_path / "run"]
-    assert "DeepSpeed cannot be used" in refused(capsys, [*arguments, "--deepspeed", "zero.json"])
-    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")  # as its launcher does
-    assert "fsdp2.yaml" in refused(capsys, arguments)
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.parametrize(
     ("content", "said"), [(b"", "text.txt"), (b"good\nbad \xff\xfe\n", "line 2"), (b"\n \n\n", "text.txt")]
 )

@@ -49,6 +49,6 @@ def test_job_scripts_are_sound_and_name_configurations_that_exist(path):
 
 def test_there_is_one_for_every_kind_of_machine():
     assert {path.stem for path in CONFIGURATIONS} == {
-        "cpu", "two_cpu_processes", "one_gpu", "several_gpus", "several_nodes", "fsdp2",
+        "cpu", "two_cpu_processes", "one_gpu", "several_gpus", "several_nodes", "fsdp2", "deepspeed",
     }  # fmt: skip
     assert {path.stem for path in SCRIPTS} == {"one_node", "several_nodes", "seeds"}

@@ -13,7 +13,7 @@ from tiny import tiny_stream, tiny_trainer
 from transformers import TrainingArguments
 
 from babylm_hf.errors import OptionError, ResumeError
-from babylm_hf.training import together
+from babylm_hf.training import checkpoints, together
 from babylm_hf.training.integrity import write_checksums
 
 HERE = socket.gethostname()
@@ -132,3 +132,23 @@ def test_a_process_writes_a_model_if_its_machine_keeps_one(tmp_path, monkeypatch
     assert found >= {"model.safetensors", "config.json", "tokenizer.json"} if writes else not found
     if writes:
         assert json.loads((tmp_path / "model" / "config.json").read_text())["model_type"] == "bert"
+
+
+def test_a_checkpoint_of_deepspeed_goes_on_only_where_that_is_safe_and_works(tmp_path):
+    rows = tiny_stream(tmp_path, words=500)
+
+    def trainer(deepspeed):
+        made = tiny_trainer(tmp_path, rows, max_steps=4, save_strategy="steps", save_steps=2, save_total_limit=1)
+        made.is_deepspeed_enabled = deepspeed
+        return made
+
+    trainer(False).train()
+    with pytest.raises(ResumeError, match=r"differs in deepspeed \(was None, is True\)"):
+        trainer(True).train(resume_from_checkpoint="auto")
+    kept = tmp_path / "run" / "checkpoint-4"
+    _, facts = checkpoints.read_sidecars(kept)
+    checkpoints.check_for_deepspeed(facts, kept, 1)
+    with pytest.raises(ResumeError, match="by DeepSpeed with 1 processes and goes on only with as many, not with 2"):
+        checkpoints.check_for_deepspeed(facts, kept, 2)
+    with pytest.raises(ResumeError, match="another machine or by another user, and DeepSpeed would unpickle it"):
+        checkpoints.check_for_deepspeed({**facts, "machine": "another"}, kept, 1)
