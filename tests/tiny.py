@@ -22,6 +22,21 @@ TINY_RECIPE = """
     --logging_steps 5 --save_steps 20 --use_cpu true --disable_tqdm true
 """.split()  # noqa: SIM905
 
+PLAIN_TRAINING: dict[str, Any] = {
+    "per_device_train_batch_size": 8,
+    "gradient_accumulation_steps": 2,
+    "num_train_epochs": 3,
+    "remove_unused_columns": False,
+    "report_to": "none",
+    "save_strategy": "no",
+    "logging_strategy": "no",
+    "learning_rate": 0.02,
+    "seed": 3,
+    "use_cpu": True,
+    "disable_tqdm": True,
+}
+"""Arguments of a stock `transformers.Trainer` with a collator of ours."""
+
 
 @cache
 def tiny_lines(words: int = 4000, seed: int = 0) -> tuple[str, ...]:

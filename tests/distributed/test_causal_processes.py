@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-SCRIPT = Path(__file__).with_name("train_causal.py")
+from distributed.launching import by_torchrun, result_of
 
 
 def run(folder, processes, *options):
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"] if processes > 1 else []
-    done = subprocess.run(
-        [sys.executable, *launcher, str(SCRIPT), str(folder), *options],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
-        timeout=280,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads((folder / "result.json").read_text()), np.load(folder / "weights.npy")
+    result = result_of("train_causal.py", folder, *options, launcher=by_torchrun(processes))
+    return result, np.load(folder / "weights.npy")
 
 
 def test_neither_processes_nor_accumulation_change_a_causal_run(tmp_path):

@@ -6,28 +6,16 @@ OUTPUT_DIR/result.json and its weights in OUTPUT_DIR/weights.npy.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import numpy as np
-from tiny import gloo_threads, tiny_causal_model, tiny_causal_tokenizer, tiny_lines, tiny_trainer
+from script import RANK, close, leave, leave_weights, parser
+from tiny import tiny_causal_model, tiny_causal_tokenizer, tiny_lines, tiny_trainer
 
 from babylm_hf.corpus import DocumentRows, TokenStream
 from babylm_hf.masking import DataCollatorForCausalRows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--accumulation", type=int, default=1)
-    options = parser.parse_args()
-    rank = int(os.environ.get("RANK", "0"))
-    folder = options.folder / f"data-{rank}"
+    options = parser().parse_args()
+    folder = options.folder / f"data-{RANK}"
     folder.mkdir(parents=True)
     text = folder / "text.txt"
     text.write_text("\n".join(tiny_lines()) + "\n", encoding="utf-8")
@@ -45,15 +33,9 @@ def main() -> None:
     )
     trainer.train()
     metrics = trainer.evaluate()
-    if rank == 0:
-        steps = [line for line in trainer.state.log_history if "loss" in line]
-        result = {name: [line[name] for line in steps] for name in ("loss", "grad_norm")}
-        result["eval_loss"] = metrics["eval_loss"]
-        (options.folder / "result.json").write_text(json.dumps(result))
-        weights = trainer.accelerator.unwrap_model(trainer.model).parameters()
-        np.save(options.folder / "weights.npy", np.concatenate([p.detach().numpy().ravel() for p in weights]))
-    trainer.close()
-    assert not gloo_threads(), "the process group outlives the trainer"
+    leave(trainer, options.folder, ("loss", "grad_norm"), eval_loss=metrics["eval_loss"])
+    leave_weights(trainer.accelerator.unwrap_model(trainer.model).parameters(), options.folder / "weights.npy")
+    close(trainer)
 
 
 if __name__ == "__main__":

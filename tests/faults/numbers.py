@@ -6,28 +6,9 @@ import json
 
 import torch
 from faults.stage import STEPS
-from transformers import TrainerCallback
+from stops import Poison
 
 from babylm_hf.training.health import DivergenceWatch
-
-
-class Poison(TrainerCallback):
-    """Makes one weight, and so the losses of a step, or a gradient not finite; the weight is put right afterwards."""
-
-    def __init__(self, step, gradient=False):
-        self.step, self.gradient = step, gradient
-        self.kept = None
-
-    def on_step_begin(self, args, state, control, model=None, **kwargs):
-        bias = next(p for name, p in model.named_parameters() if "bias" in name)
-        if self.kept is not None:
-            bias.data[0] = self.kept
-            self.kept = None
-        if state.global_step == self.step and self.gradient:
-            handle = bias.register_hook(lambda gradient: (handle.remove(), gradient * float("inf"))[1])
-        elif state.global_step == self.step:
-            self.kept = bias.data[0].clone()
-            bias.data[0] = float("nan")
 
 
 def loss_not_finite(stage):

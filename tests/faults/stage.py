@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stops import StopAfter
 from tiny import tiny_stream, tiny_trainer
 from transformers import TrainerCallback
 
@@ -32,16 +33,6 @@ class At(TrainerCallback):
     def on_pre_optimizer_step(self, args, state, control, **kwargs):
         if state.global_step == self.step:
             self.do()
-
-
-class StopAfter(TrainerCallback):
-    """Ends training at a step, as a killed job does; the plan stays what it was."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_end(self, args, state, control, **kwargs):
-        control.should_training_stop |= state.global_step == self.step
 
 
 @dataclass
@@ -99,7 +90,7 @@ class Stage:
 def build(folder: Path) -> Any:
     """The run, made once; returns its rows."""
     rows = tiny_stream(folder / "data", words=1500)
-    Stage(folder, rows, pytest.MonkeyPatch()).trainer(StopAfter(4)).train()
+    Stage(folder, rows, pytest.MonkeyPatch()).trainer(StopAfter(4, save=False)).train()
     return rows
 
 

@@ -11,8 +11,6 @@ from tiny import REPOSITORY
 
 from babylm_hf.errors import BabyLMError
 
-SAFE = ("checkpoint-2", "chck_300")
-
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_fault(fault, stage, caplog):

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 from hub.double import HubDouble
+from hub.runs import copy_run, make_run, publisher_of
 from huggingface_hub import HfApi, constants
 from huggingface_hub.utils import disable_progress_bars
 
@@ -59,3 +60,25 @@ def no_figures(monkeypatch):
         return [dataclasses.replace(drawing, draw=lambda: b"\x89PNG\r\n") for drawing in drawings(curves)]
 
     monkeypatch.setattr("babylm_hf.publishing.card.drawings", quick)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A run for all tests, which none may write to."""
+    return make_run(tmp_path_factory.mktemp("made") / "toy")
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A run of the test's own."""
+    return copy_run(finished, tmp_path / "toy")
+
+
+@pytest.fixture
+def publish(run, hub, api, retry):
+    """Publishes the run anew at every call, as a new process would."""
+
+    def anew(tag=None, partial=False, **options):
+        return publisher_of(run, hub, retry, **options).publish(tag=tag, partial=partial)
+
+    return anew

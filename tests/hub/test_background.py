@@ -10,23 +10,13 @@ import threading
 import time
 
 import pytest
-from hub.runs import MILESTONES, assert_all_there, commits, copy_run, make_run, publisher_of
+from hub.runs import MILESTONES, assert_all_there, commits, publisher_of
 
 from babylm_hf.errors import PublishError
 from babylm_hf.publishing.background import BackgroundPublisher
 from babylm_hf.publishing.retry import Retry
 
 pytestmark = pytest.mark.usefixtures("no_figures", "waits")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("made") / "toy")
-
-
-@pytest.fixture
-def run(finished, tmp_path):
-    return copy_run(finished, tmp_path / "toy")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from hub.repositories import Account
-from hub.runs import MILESTONES, assert_all_there, commits, copy_run, make_run, publisher_of, save_model
+from hub.runs import MILESTONES, assert_all_there, commits, save_model
 from huggingface_hub import HfApi
 
 from babylm_hf.errors import PublishError, RunFolderError
@@ -22,22 +22,6 @@ from babylm_hf.publishing.ledger import Ledger
 
 TESTS = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.usefixtures("no_figures")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("made") / "toy")
-
-
-@pytest.fixture
-def run(finished, tmp_path):
-    return copy_run(finished, tmp_path / "toy")
-
-
-@pytest.fixture
-def publish(run, hub, api, retry):
-    """Publishes the run anew, as a new process would."""
-    return lambda **options: publisher_of(run, hub, retry, **options).publish()
 
 
 PASSING = {

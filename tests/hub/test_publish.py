@@ -7,31 +7,16 @@ import re
 
 import pytest
 import torch
-from hub.runs import MILESTONES, assert_all_there, commits, copy_run, make_run, publisher_of, save_model
+from hub.runs import MILESTONES, assert_all_there, commits, save_model
 from huggingface_hub import HfApi, ModelCard
 from transformers import AutoModelForMaskedLM
 
 from babylm_hf.cli import main
-from babylm_hf.publishing import write_card
+from babylm_hf.publishing import RunRecord, write_card
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("made") / "toy")
-
-
-@pytest.fixture
-def run(finished, tmp_path):
-    return copy_run(finished, tmp_path / "toy")
-
-
-@pytest.fixture
-def publisher(run, hub, api, retry):
-    return publisher_of(run, hub, retry)
-
-
-def test_each_milestone_is_a_branch_of_one_commit_and_main_is_the_final_model(publisher, hub, run):
-    outcome = publisher.publish()
+def test_each_milestone_is_a_branch_of_one_commit_and_main_is_the_final_model(publish, hub, run):
+    outcome = publish()
     assert outcome.sent == [*MILESTONES, "main"]
     repository = hub.repository("me/toy")
     assert set(repository.branches) == {"main", *MILESTONES}
@@ -45,8 +30,8 @@ def test_each_milestone_is_a_branch_of_one_commit_and_main_is_the_final_model(pu
     assert not [name for name in found if "checkpoint" in name]
 
 
-def test_what_is_loaded_by_revision_is_what_was_saved(publisher, hub, tmp_path):
-    publisher.publish()
+def test_what_is_loaded_by_revision_is_what_was_saved(publish, hub, tmp_path):
+    publish()
     ids = torch.tensor([[1, 5, 6, 4, 9, 2]])
     for seed, revision in enumerate(["main", *MILESTONES]):
         saved = save_model(tmp_path / "again" / revision, seed)
@@ -54,8 +39,8 @@ def test_what_is_loaded_by_revision_is_what_was_saved(publisher, hub, tmp_path):
         assert torch.equal(loaded(ids).logits, saved(ids).logits)
 
 
-def test_the_snippets_of_the_published_card_run(publisher, hub, monkeypatch, capsys):
-    publisher.publish()
+def test_the_snippets_of_the_published_card_run(publish, hub, monkeypatch, capsys):
+    publish()
     monkeypatch.setattr("huggingface_hub.utils._headers.get_token", lambda: hub.token)
     card = hub.repository("me/toy").resolve("main").files["README.md"].content.decode()
     snippets = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
@@ -68,29 +53,29 @@ def test_the_snippets_of_the_published_card_run(publisher, hub, monkeypatch, cap
     assert not torch.equal(names["model"].cls.predictions.bias, torch.ones(1))
 
 
-def test_a_second_time_nothing_is_sent(publisher, hub, run, retry):
-    publisher.publish(tag="v1")
+def test_a_second_time_nothing_is_sent(publish, hub, run):
+    publish(tag="v1")
     before = len(hub.requests)
-    again = publisher_of(run, hub, retry).publish(tag="v1")
+    again = publish(tag="v1")
     assert again.sent == []
     assert again.unchanged == [*MILESTONES, "main", "v1"]
     assert not [line for line in hub.requests[before:] if re.search("/commit/|/upload/|preupload|/tree/", line)]
 
 
-def test_without_its_ledger_a_run_is_known_again(publisher, hub, run, retry):
-    publisher.publish()
+def test_without_its_ledger_a_run_is_known_again(publish, hub, run):
+    publish()
     (run / "published.jsonl").unlink()
-    assert publisher_of(run, hub, retry).publish().sent == []
+    assert publish().sent == []
     (run / "published.jsonl").unlink()
     (run / "README.md").write_text((run / "README.md").read_text() + "\nA word of mine.\n")
     (run / "config.json").write_text((run / "config.json").read_text() + "\n")
-    assert publisher_of(run, hub, retry).publish().sent == ["main"]
+    assert publish().sent == ["main"]
     assert commits(hub, "main") == 2
     assert_all_there(hub, run)
 
 
-def test_the_ledger_says_what_is_where(publisher, hub, run):
-    publisher.publish(tag="v1")
+def test_the_ledger_says_what_is_where(publish, hub, run):
+    publish(tag="v1")
     entries = [json.loads(line) for line in (run / "published.jsonl").read_text().splitlines()]
     assert [(entry["kind"], entry["revision"]) for entry in entries] == [
         *(("commit", name) for name in MILESTONES),
@@ -107,8 +92,8 @@ def test_the_ledger_says_what_is_where(publisher, hub, run):
     assert repository.tags == {"v1": repository.branches["main"]}
 
 
-def test_scores_and_links_are_on_the_published_card(publisher, hub):
-    publisher.publish()
+def test_scores_and_links_are_on_the_published_card(publish, hub):
+    publish()
     files = hub.repository("me/toy").resolve("main").files
     card = ModelCard(files["README.md"].content.decode(), ignore_metadata_errors=False)
     loss = next(result for result in card.data.eval_results if result.metric_type == "loss")
@@ -117,29 +102,29 @@ def test_scores_and_links_are_on_the_published_card(publisher, hub):
     assert files["modelcard.md"].content == files["README.md"].content
 
 
-def test_what_was_changed_here_is_sent_in_one_more_commit(publisher, hub, run, retry):
-    publisher.publish()
+def test_what_was_changed_here_is_sent_in_one_more_commit(publish, hub, run):
+    publish()
     save_model(run / "chck_2M", 9)
     (run / "record" / "figures" / "masking.png").unlink()
     (run / "record" / "events.jsonl").write_text(
         "".join(line + "\n" for line in (run / "record" / "events.jsonl").read_text().splitlines() if "log" not in line)
     )
-    assert publisher_of(run, hub, retry).publish().sent == ["chck_2M", "main"]
+    assert publish().sent == ["chck_2M", "main"]
     assert "record/figures/masking.png" not in hub.repository("me/toy").resolve("main").files
     assert_all_there(hub, run)
 
 
-def test_text_written_on_the_hub_survives(publisher, hub, run, retry):
-    publisher.publish()
+def test_text_written_on_the_hub_survives(publish, hub, run):
+    publish()
     repository = hub.repository("me/toy")
     card = repository.resolve("main").files["README.md"].content
     edited = card.replace(b"<!-- babylm_hf:begin usage -->", b"Ask me.\n\n<!-- babylm_hf:begin usage -->")
     repository.edit("main", README_md=edited)
     repository.edit("main", extra_md=b"a page of mine")
-    assert publisher_of(run, hub, retry).publish().sent == []
-    record = publisher.run.record
+    assert publish().sent == []
+    record = RunRecord.open(run / "record")
     record.update(card={**record.manifest["card"], "author": "B. Researcher"})
-    assert publisher_of(run, hub, retry).publish().sent
+    assert publish().sent
     files = repository.resolve("main").files
     text = files["README.md"].content.decode()
     assert "Ask me.\n\n<!-- babylm_hf:begin usage -->" in text
@@ -147,11 +132,11 @@ def test_text_written_on_the_hub_survives(publisher, hub, run, retry):
     assert files["extra.md"].content == b"a page of mine"
 
 
-def test_results_with_a_benchmark_are_read_by_the_client(publisher, hub, run, api):
-    record = publisher.run.record
+def test_results_with_a_benchmark_are_read_by_the_client(publish, hub, run, api):
+    record = RunRecord.open(run / "record")
     facts = {"step": 120, "words": 2_400_000, "metrics": {"accuracy": 0.7, "phenomena": {}}, "milestone": None}
     record.append("evaluation", task="blimp", dataset={"id": "owner/blimp", "revision": "a" * 40}, **facts)
-    publisher.publish()
+    publish()
     from huggingface_hub import parse_eval_result_entries
     from yaml import safe_load
 
@@ -162,26 +147,26 @@ def test_results_with_a_benchmark_are_read_by_the_client(publisher, hub, run, ap
     assert (run / ".eval_results" / "babylm_hf.yaml").is_file()
 
 
-def test_a_release_is_a_tag_and_is_not_moved(publisher, hub, run, retry):
-    publisher.publish(tag="v1")
+def test_a_release_is_a_tag_and_is_not_moved(publish, hub, run):
+    publish(tag="v1")
     tagged = hub.repository("me/toy").tags["v1"]
     save_model(run, 5)
     from babylm_hf.errors import PublishError
 
     with pytest.raises(PublishError, match="tag v1 of me/toy marks another commit; choose a new one"):
-        publisher_of(run, hub, retry).publish(tag="v1")
+        publish(tag="v1")
     assert hub.repository("me/toy").tags["v1"] == tagged
     assert_all_there(hub, run)
-    publisher_of(run, hub, retry).publish(tag="v2")
+    publish(tag="v2")
     assert hub.repository("me/toy").tags["v2"] == hub.repository("me/toy").branches["main"] != tagged
 
 
-def test_public_opens_and_nothing_closes(publisher, hub, run, retry):
-    publisher.publish()
+def test_public_opens_and_nothing_closes(publish, hub, run):
+    publish()
     assert hub.repository("me/toy").private
-    publisher_of(run, hub, retry, private=False).publish()
+    publish(private=False)
     assert not hub.repository("me/toy").private
-    publisher_of(run, hub, retry).publish()
+    publish()
     assert not hub.repository("me/toy").private
 
 
@@ -208,8 +193,8 @@ def test_the_command(run, hub, api, monkeypatch, capsys):
     assert_all_there(hub, run, "team/toy")
 
 
-def test_no_pickle_token_or_home_directory_is_in_any_blob(publisher, hub, run):
-    publisher.publish()
+def test_no_pickle_token_or_home_directory_is_in_any_blob(publish, hub, run):
+    publish()
     for commit in hub.repository("me/toy").commits.values():
         for path, blob in commit.files.items():
             assert not blob.content.startswith((b"\x80\x02", b"\x80\x04", b"PK")), path
@@ -218,8 +203,8 @@ def test_no_pickle_token_or_home_directory_is_in_any_blob(publisher, hub, run):
             assert str(run).encode() not in blob.content
 
 
-def test_a_card_rendered_again_here_keeps_its_text(publisher, run):
-    publisher.publish()
+def test_a_card_rendered_again_here_keeps_its_text(publish, run):
+    publish()
     (run / "chck_1M" / "README.md").write_text((run / "chck_1M" / "README.md").read_text() + "\nMine.\n")
-    write_card(publisher.run.record, run / "chck_1M", "chck_1M")
+    write_card(RunRecord.open(run / "record"), run / "chck_1M", "chck_1M")
     assert (run / "chck_1M" / "README.md").read_text().endswith("\nMine.\n")

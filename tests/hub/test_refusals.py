@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hub.runs import copy_run, make_run, publisher_of, save_model
+from hub.runs import make_run, publisher_of, save_model
 from huggingface_hub import HfApi
 from synthetic_record import MANIFEST
 
@@ -12,16 +12,6 @@ from babylm_hf.errors import OptionError, PublishError, RunFolderError
 from babylm_hf.publishing import HubPublisher
 
 pytestmark = pytest.mark.usefixtures("no_figures")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("made") / "toy")
-
-
-@pytest.fixture
-def run(finished, tmp_path):
-    return copy_run(finished, tmp_path / "toy")
 
 
 def refused(publisher, hub, message, kind=PublishError):
@@ -71,8 +61,8 @@ def test_a_repository_that_holds_something_else(run, hub, api, retry, branch):
     assert repository.resolve(branch).files["model.safetensors"].content == b"theirs"
 
 
-def test_the_repository_of_another_run(run, hub, api, retry, tmp_path):
-    publisher_of(run, hub, retry).publish()
+def test_the_repository_of_another_run(hub, api, retry, tmp_path, publish):
+    publish()
     other = make_run(tmp_path / "other", created="2026-03-04T00:00:00+00:00", seed=8)
     before = len(hub.requests)
     with pytest.raises(PublishError, match=r"branch main, holds something else .*choose another"):
@@ -80,9 +70,9 @@ def test_the_repository_of_another_run(run, hub, api, retry, tmp_path):
     assert not [line for line in hub.requests[before:] if "/commit/" in line]
 
 
-def test_an_empty_repository_with_a_card_and_a_licence_is_no_obstacle(run, hub, api, retry):
+def test_an_empty_repository_with_a_card_and_a_licence_is_no_obstacle(hub, api, publish):
     hub.store.create("me/toy", True).edit("main", README_md=b"# To come\n", LICENSE=b"mine")
-    publisher_of(run, hub, retry).publish()
+    publish()
     files = hub.repository("me/toy").resolve("main").files
     assert files["LICENSE"].content == b"mine"
     assert files["README.md"].content.endswith(b"# To come\n")
@@ -104,16 +94,16 @@ def test_a_licence_or_language_that_the_hub_does_not_know(run, hub, api, retry, 
     refused(publisher, hub, message)
 
 
-def test_a_folder_without_a_record_or_without_its_end(run, hub, api, retry, tmp_path):
+def test_a_folder_without_a_record_or_without_its_end(run, hub, api, retry, tmp_path, publish):
     refused(publisher_of(tmp_path / "none", hub, retry), hub, "is not a folder", RunFolderError)
     (tmp_path / "empty").mkdir()
     refused(publisher_of(tmp_path / "empty", hub, retry), hub, "holds no run record", RunFolderError)
     (run / "model.safetensors").unlink()
     refused(publisher_of(run, hub, retry), hub, "no final model; finish the run with --resume_from", RunFolderError)
-    outcome = publisher_of(run, hub, retry).publish(partial=True)
+    outcome = publish(partial=True)
     assert outcome.sent == ["chck_1M", "chck_2M"]
     with pytest.raises(RunFolderError, match="--tag v1 needs the final model"):
-        publisher_of(run, hub, retry).publish(partial=True, tag="v1")
+        publish(partial=True, tag="v1")
 
 
 def test_a_model_that_is_not_whole(run, hub, api, retry):
@@ -147,35 +137,35 @@ def test_secrets_and_strange_files(run, hub, api, retry, file, text, message):
     refused(publisher_of(run, hub, retry), hub, message)
 
 
-def test_the_token_in_use_and_this_machine_are_found_anywhere(run, hub, api, retry):
+def test_the_token_in_use_and_this_machine_are_found_anywhere(run, hub, api, retry, publish):
     (run / "vocab.txt").write_text(f"the\n{hub.token}\n")
     with pytest.raises(
         PublishError, match=r"vocab\.txt, line 2 holds what looks like an access token of yours"
     ) as caught:
-        publisher_of(run, hub, retry).publish()
+        publish()
     assert hub.token not in str(caught.value)
     (run / "vocab.txt").write_text(f"{run.resolve()}/x\n")
     refused(publisher_of(run, hub, retry), hub, r"vocab\.txt, line 1 holds what looks like a folder of this machine")
     (run / "vocab.txt").write_text("/home/page\n")  # a piece of a vocabulary may well look like that
-    publisher_of(run, hub, retry).publish()
+    publish()
 
 
-def test_a_card_edited_here_and_there(run, hub, api, retry):
-    publisher_of(run, hub, retry).publish()
+def test_a_card_edited_here_and_there(run, hub, api, publish):
+    publish()
     (run / "README.md").write_text((run / "README.md").read_text() + "\nWritten here.\n")
     card = hub.repository("me/toy").resolve("main").files["README.md"].content
     hub.repository("me/toy").edit("main", README_md=card + b"\nWritten there.\n")
     with pytest.raises(PublishError, match=r"README\.md of main was edited both here and on the Hub"):
-        publisher_of(run, hub, retry).publish()
+        publish()
     assert hub.repository("me/toy").resolve("main").files["README.md"].content.endswith(b"Written there.\n")
 
 
-def test_a_model_changed_on_the_hub_is_not_overwritten(run, hub, api, retry):
-    publisher_of(run, hub, retry).publish()
+def test_a_model_changed_on_the_hub_is_not_overwritten(run, hub, api, publish):
+    publish()
     hub.repository("me/toy").edit("main", config_json=b'{"model_type": "bert"}')
     save_model(run, 3)
     with pytest.raises(PublishError, match=r"was changed by somebody since it was published \(config\.json\)"):
-        publisher_of(run, hub, retry).publish()
+        publish()
 
 
 def test_the_command_says_it_in_one_sentence(run, hub, capsys):

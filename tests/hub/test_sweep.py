@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from hub.fake_trainer import score
-from hub.runs import make_run
 from huggingface_hub import HfApi, ModelCard
 from synthetic_record import GOLDEN
 from tiny import REPOSITORY, TINY_RECIPE
@@ -24,17 +23,12 @@ pytestmark = pytest.mark.usefixtures("no_figures")
 VARIANTS = ["hard=", "soft=--soft"]
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("made") / "toy")
-
-
 @pytest.fixture
-def sweep(template, tmp_path):
+def sweep(finished, tmp_path):
     """Makes a sweep whose runs are not trained but written."""
 
     def make(seeds, *rest, variant=VARIANTS, recipe="hard_decay"):
-        launcher = f"{sys.executable} {Path(__file__).with_name('fake_trainer.py')} {template} {tmp_path / 'log'}"
+        launcher = f"{sys.executable} {Path(__file__).with_name('fake_trainer.py')} {finished} {tmp_path / 'log'}"
         options = {"recipe": recipe, "seeds": seeds, "variant": variant, "rest": rest, "launcher": launcher}
         return sweep_options({**options, "output_dir": tmp_path / "swept"})
 

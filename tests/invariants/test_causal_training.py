@@ -8,8 +8,9 @@ import math
 
 import pytest
 import torch
+from stops import StopAfter
 from tiny import tiny_causal_model, tiny_causal_tokenizer, tiny_lines, tiny_model, tiny_tokenizer, tiny_trainer
-from transformers import AutoModelForCausalLM, TrainerCallback
+from transformers import AutoModelForCausalLM
 
 from babylm_hf.corpus import DocumentRows, TokenStream
 from babylm_hf.errors import OptionError
@@ -19,17 +20,6 @@ from babylm_hf.plan import RunPlan, parse_curriculum
 from babylm_hf.training.checkpoints import read_sidecars
 
 STEPS = 6
-
-
-class StopAfter(TrainerCallback):
-    """Ends training at a step, with a checkpoint."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == self.step:
-            control.should_save = control.should_training_stop = True
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from stops import StopAfter
 from tiny import tiny_lines, tiny_stream, tiny_tokenizer, tiny_trainer
-from transformers import TrainerCallback
+from without_package import run_without_package
 
 from babylm_hf.masking import DataCollatorForDiffusionMasking
 from babylm_hf.models import build_model
@@ -20,17 +19,6 @@ from babylm_hf.objectives.masked import TargetLosses
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
 STEPS = 6
-
-
-class StopAfter(TrainerCallback):
-    """Ends training at a step, with a checkpoint; the plan stays what it was."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == self.step:
-            control.should_save = control.should_training_stop = True
 
 
 def diffusion_model(seed=0, awake=False, **options):
@@ -227,12 +215,6 @@ def test_another_average_is_another_run(tmp_path):
 # ---------------------------------------------------------------- folders
 
 LOADER = """
-import sys
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split('.')[0] == 'babylm_hf':
-            raise ImportError('babylm_hf is not here')
-sys.meta_path.insert(0, Refuse())
 import numpy, torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 folder, out = sys.argv[1:]
@@ -254,7 +236,6 @@ fill = pipeline('fill-mask', model=folder, trust_remote_code=True)
 found = fill('the dog ' + tokenizer.mask_token + ' the cat .')
 assert len(found) == 5 and all(answer['token'] != tokenizer.mask_token_id for answer in found)
 assert not (model.generate([[5, 6]], max_new_tokens=4, seed=0) == tokenizer.mask_token_id).any()
-assert 'babylm_hf' not in sys.modules
 """
 
 
@@ -267,10 +248,7 @@ def test_its_folders_load_without_the_package_and_fill_masks(tmp_path):
         expected = trainer.model.eval()(inputs["input_ids"], inputs["attention_mask"]).logits.numpy()
     for name, more in ((".", USER), ("chck_400", "")):
         folder, out = tmp_path / "run" / name, tmp_path / "logits.npy"
-        done = subprocess.run(
-            [sys.executable, "-c", LOADER + more, str(folder), str(out)], capture_output=True, text=True, timeout=240
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
+        run_without_package(LOADER + more, folder, out)
         config = json.loads((folder / "config.json").read_text())
         assert set(config["auto_map"]) == {
             "AutoConfig",

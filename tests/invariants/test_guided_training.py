@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from stops import StopAfter
 from tiny import tiny_stream, tiny_tokenizer, tiny_trainer
-from transformers import TrainerCallback
 
 from babylm_hf.masking import DataCollatorForGuidedMasking
 
@@ -71,17 +71,9 @@ def test_counts_and_losses_do_not_depend_on_accumulation(tmp_path, rows, guided)
     assert guided.policy.seen.counts.sum() == whole.policy.seen.counts.sum()
 
 
-class StopAfter(TrainerCallback):
-    """Ends training at a step, with a checkpoint."""
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == 9:
-            control.should_save = control.should_training_stop = True
-
-
 def test_a_resumed_run_is_the_uninterrupted_one(tmp_path, rows, guided):
     # Acceptance test 14: step 9 lies between two updates.
-    run(tmp_path, rows, callbacks=[StopAfter()])
+    run(tmp_path, rows, callbacks=[StopAfter(9)])
     resumed = run(tmp_path, rows, resume="auto")
     assert losses(resumed) == losses(guided)
     for name, values in guided.policy.state().items():

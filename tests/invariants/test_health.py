@@ -10,6 +10,7 @@ import sys
 
 import pytest
 import torch
+from stops import Poison
 from tiny import tiny_stream, tiny_trainer
 from transformers import TrainerCallback
 
@@ -17,23 +18,6 @@ from babylm_hf.errors import RunFolderError, TrainingError
 from babylm_hf.training.health import DivergenceWatch, HealthMonitor
 
 STEPS = 6
-
-
-class Poison(TrainerCallback):
-    """Makes the loss of one step not finite, as a bad kernel or an overflow would, by way of one weight."""
-
-    def __init__(self, step):
-        self.step = step
-        self.kept = None
-
-    def on_step_begin(self, args, state, control, model=None, **kwargs):
-        bias = next(p for name, p in model.named_parameters() if "bias" in name)
-        if self.kept is not None:
-            bias.data[0] = self.kept
-            self.kept = None
-        if state.global_step == self.step:
-            self.kept = bias.data[0].clone()
-            bias.data[0] = float("nan")
 
 
 class Signal(TrainerCallback):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tiny import PLAIN_TRAINING
 from torch.utils.data import DataLoader
 
 from babylm_hf.errors import OptionError
@@ -143,23 +144,10 @@ def train(folder, made, *, model=None, rows=64, resume=None, own_loss=True, **op
     from datasets import Dataset
     from transformers import Trainer, TrainingArguments
 
-    defaults = {
-        "per_device_train_batch_size": 8,
-        "gradient_accumulation_steps": 2,
-        "num_train_epochs": 3,
-        "remove_unused_columns": False,
-        "report_to": "none",
-        "save_strategy": "no",
-        "logging_strategy": "no",
-        "learning_rate": 0.02,
-        "seed": 3,
-        "use_cpu": True,
-        "disable_tqdm": True,
-    }
     model = model or Model()
     trainer = Trainer(
         model,
-        TrainingArguments(str(folder), **{**defaults, **options}),
+        TrainingArguments(str(folder), **{**PLAIN_TRAINING, **options}),
         data_collator=made,
         train_dataset=Dataset.from_list(examples(rows)),
         compute_loss_func=made.loss_function() if own_loss else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tiny import PLAIN_TRAINING
 from torch.utils.data import DataLoader
 
 from babylm_hf.errors import OptionError, ResumeError
@@ -162,22 +163,9 @@ class Run:
                 self.labels.append(labels.clone())
             return loss(outputs, labels, num_items_in_batch)
 
-        defaults = {
-            "per_device_train_batch_size": 8,
-            "gradient_accumulation_steps": 2,
-            "num_train_epochs": 3,
-            "remove_unused_columns": False,
-            "report_to": "none",
-            "save_strategy": "no",
-            "logging_strategy": "no",
-            "learning_rate": 0.02,
-            "seed": 3,
-            "use_cpu": True,
-            "disable_tqdm": True,
-        }
         self.trainer = Trainer(
             self.model,
-            TrainingArguments(str(folder), **{**defaults, **options}),
+            TrainingArguments(str(folder), **{**PLAIN_TRAINING, **options}),
             data_collator=collator,
             train_dataset=Dataset.from_list(examples(rows)),
             eval_dataset=Dataset.from_list(eval_rows) if eval_rows else None,

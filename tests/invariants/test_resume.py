@@ -5,21 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from stops import StopAfter
 from tiny import tiny_stream, tiny_trainer
-from transformers import TrainerCallback
 
 STEPS = 9
-
-
-class StopAfter(TrainerCallback):
-    """Ends training at a step, with a checkpoint, as a preempted job does; the plan stays what it was."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == self.step:
-            control.should_save = control.should_training_stop = True
 
 
 def _run(folder, rows, resume=None, callbacks=(), **options):

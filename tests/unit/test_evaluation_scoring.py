@@ -2,51 +2,32 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import transformers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from evaluation_data import CAUSAL, MASKED, VOCABULARY, language_model, tokenizer_for
 from torch import nn
 from transformers import PreTrainedTokenizerFast
+from transformers.modeling_outputs import MaskedLMOutput
 
-from babylm_hf.corpus.toy import toy_minimal_pairs, toy_sentences
+from babylm_hf.corpus.toy import toy_minimal_pairs
 from babylm_hf.errors import OptionError
 from babylm_hf.evaluation import score_causal, score_masked, score_sentences, token_log_probabilities
 from babylm_hf.evaluation import scoring as scoring_module
 from babylm_hf.models import heads
 
-SPECIALS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
-VOCABULARY = 320  # few merges, so that many words are several pieces
-
-
-def make_tokenizer(template: str | None) -> PreTrainedTokenizerFast:
-    inner = Tokenizer(models.BPE())
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    inner.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY, special_tokens=SPECIALS, initial_alphabet=alphabet, show_progress=False
-    )
-    inner.train_from_iterator(toy_sentences(3000, 0), trainer)
-    if template is not None:
-        inner.post_processor = processors.TemplateProcessing(
-            single=template, special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
-        )
-    names = dict(zip(("pad_token", "cls_token", "sep_token", "unk_token", "mask_token"), SPECIALS, strict=True))
-    return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="[CLS]", **names)
-
 
 @pytest.fixture(scope="module")
 def masked_tokenizer() -> PreTrainedTokenizerFast:
-    return make_tokenizer("[CLS] $A [SEP]")
+    return tokenizer_for("masked")
 
 
 @pytest.fixture(scope="module")
 def causal_tokenizer() -> PreTrainedTokenizerFast:
-    return make_tokenizer("[CLS] $A")
+    return tokenizer_for("causal")
 
 
 @pytest.fixture(scope="module")
@@ -55,40 +36,8 @@ def sentences() -> list[str]:
     return [row[name] for row in rows for name in ("sentence_good", "sentence_bad")]
 
 
-SMALL = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 24,
-    "max_position_embeddings": 128,
-    "pad_token_id": 0,
-    "initializer_range": 0.3,  # far from uniform, so that an error would show
-}
-DEBERTA = {
-    **SMALL,
-    "relative_attention": True,
-    "position_buckets": 8,
-    "norm_rel_ebd": "layer_norm",
-    "pos_att_type": ["p2c", "c2p"],
-    "position_biased_input": False,
-}
-GPT2 = {"vocab_size": VOCABULARY, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 128, "initializer_range": 0.3}
-MASKED = {
-    "bert": ("BertForMaskedLM", "BertConfig", SMALL),
-    "deberta-v2": ("DebertaV2ForMaskedLM", "DebertaV2Config", DEBERTA),
-    "modernbert": ("ModernBertForMaskedLM", "ModernBertConfig", SMALL),
-}
-CAUSAL = {
-    "gpt2": ("GPT2LMHeadModel", "GPT2Config", GPT2),
-    "llama": ("LlamaForCausalLM", "LlamaConfig", SMALL),
-}
-
-
 def small_model(family: str) -> Any:
-    model_class, config_class, options = {**MASKED, **CAUSAL}[family]
-    torch.manual_seed(1)
-    return getattr(transformers, model_class)(getattr(transformers, config_class)(**options)).eval()
+    return language_model(family, positions=128)
 
 
 def scored_positions(tokenizer: Any, sentence: str, completion: str) -> tuple[list[int], list[int]]:
@@ -128,9 +77,9 @@ def test_masked_models(family: str, masked_tokenizer: Any, sentences: list[str])
 
 
 @pytest.mark.parametrize("family", CAUSAL)
-@pytest.mark.parametrize("template", ["[CLS] $A", None, "[CLS] $A [SEP]"], ids=["bos", "no-bos", "bos-eos"])
-def test_causal_models(family: str, template: str | None, sentences: list[str]) -> None:
-    model, tokenizer = small_model(family), make_tokenizer(template)
+@pytest.mark.parametrize("kind", ["causal", "causal-bare", "masked"], ids=["bos", "no-bos", "bos-eos"])
+def test_causal_models(family: str, kind: str, sentences: list[str]) -> None:
+    model, tokenizer = small_model(family), tokenizer_for(kind)
     expected = [slow_causal(model, tokenizer, s, s) for s in sentences]
     np.testing.assert_allclose(score_causal(model, tokenizer, sentences), expected, atol=1e-4, rtol=0)
 
@@ -215,8 +164,7 @@ class PooledHead(nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
         hidden = self.embedding(input_ids)
-        output = transformers.modeling_outputs.MaskedLMOutput
-        return output(logits=self.decoder(hidden - 3 * hidden.mean(1, keepdim=True)))
+        return MaskedLMOutput(logits=self.decoder(hidden - 3 * hidden.mean(1, keepdim=True)))
 
 
 def test_heads_that_are_not_position_wise(masked_tokenizer: Any, sentences: list[str]) -> None:
@@ -248,12 +196,12 @@ def test_half_precision_logits_are_summed_in_full(masked_tokenizer: Any, sentenc
 
 def test_what_has_no_token_to_score(masked_tokenizer: Any, sentences: list[str]) -> None:
     assert score_masked(small_model("bert"), masked_tokenizer, ["", "the"])[0] == 0.0
-    assert score_causal(small_model("gpt2"), make_tokenizer(None), ["the", ""]).tolist() == [0.0, 0.0]
+    assert score_causal(small_model("gpt2"), tokenizer_for("causal-bare"), ["the", ""]).tolist() == [0.0, 0.0]
     assert score_masked(small_model("bert"), masked_tokenizer, []).shape == (0,)
 
 
 def test_tokenizers_that_cannot_be_used(masked_tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    without = make_tokenizer("[CLS] $A")
+    without = copy.deepcopy(tokenizer_for("causal"))
     without.mask_token = None
     with pytest.raises(OptionError, match="no mask token"):
         score_masked(small_model("bert"), without, ["the dog."])
