@@ -88,12 +88,6 @@ def deviation(ours: Mapping[int, float], base: Mapping[int, float]) -> Deviation
     return found if found.error > 1e-12 else None
 
 
-def over_seeds(ours: Mapping[int, float], base: Mapping[int, float]) -> Interval | None:
-    """The interval of `deviation`."""
-    found = deviation(ours, base)
-    return found.interval() if found else None
-
-
 def stratum(weight: float, ours: Mapping[int, np.ndarray], base: Mapping[int, np.ndarray]) -> Stratum:
     """The differences of one paradigm, item by item.
 

@@ -76,8 +76,3 @@ class CountMinSketch:
             np.maximum.at(self.table, (where, places), targets[:, None])
         else:
             np.add.at(self.table, (where, places), counts[:, None])
-
-    def add_in_order(self, places: Ids, counts: Counts) -> None:
-        """Adds to the counts of keys one after the other, as the published code does."""
-        for place, count in zip(places, counts, strict=True):
-            self.add(place[None], np.array([count]))

@@ -43,12 +43,6 @@ def use_fast_attention_dropout(model: Any) -> bool:
     return True
 
 
-def use_stock_attention_dropout(model: Any) -> None:
-    """Undo `use_fast_attention_dropout`."""
-    if getattr(getattr(model, "config", None), "_attn_implementation", None) == NAME:
-        model.set_attn_implementation("sdpa")
-
-
 def attend(
     module: nn.Module,
     query: Tensor,

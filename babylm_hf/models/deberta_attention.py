@@ -32,13 +32,6 @@ def use_fast_attention(model: nn.Module) -> int:
     return len(found)
 
 
-def use_stock_attention(model: nn.Module) -> None:
-    """Undo `use_fast_attention`."""
-    for module in model.modules():
-        if getattr(vars(module).get("forward"), "__func__", None) is _forward:
-            del module.forward
-
-
 class _ByDistance(torch.autograd.Function):
     """`[N, L, 2L - 1]` by query and by key, either may be None, to scores `[N, L, L]`.
 

@@ -33,13 +33,6 @@ def use_fast_dropout(model: Any) -> int:
     return len(found)
 
 
-def use_stock_dropout(model: nn.Module) -> None:
-    """Undo `use_fast_dropout`."""
-    for module in model.modules():
-        if is_fast(module):
-            del module.forward
-
-
 def is_fast(module: nn.Module) -> bool:
     """Whether a module is a dropout with the fast forward."""
     return getattr(vars(module).get("forward"), "__func__", None) is _forward

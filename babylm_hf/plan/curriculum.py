@@ -35,11 +35,6 @@ class Stage:
     batch_size: int
     exact_batch_size: float
 
-    @property
-    def is_exact(self) -> bool:
-        """Whether the tokens of a step are the same as in the first stage, with nothing rounded."""
-        return self.exact_batch_size == self.batch_size
-
 
 def parse_curriculum(spec: str | int, num_passes: int, batch_size: int) -> tuple[Stage, ...]:
     """The stages of a run.

@@ -221,21 +221,16 @@ class RunPlan:
         """The stage of step `index`, 0-based, without looking up its rows."""
         return self.passes[self._pass_of(index)].stage
 
-    def micro_batches(self, index: int, rank: int = 0, world_size: int = 1, accumulation: int = 1) -> list[Rows]:
-        """The rows that one process computes in step `index`, one int64 array a micro-batch.
+    def micro_batch_places(
+        self, num_rows: int, index: int, rank: int, world_size: int, accumulation: int
+    ) -> list[Rows]:
+        """Where in the `num_rows` rows of step `index` those of one process are, one int64 array a micro-batch.
 
-        Over all ranks and micro-batches they are exactly the rows of the step, each once.
+        Over all ranks and micro-batches they are exactly the places of the step, each once.
 
         Raises:
             OptionError: the step has fewer rows than there are micro-batches.
         """
-        rows = self.step(index).rows
-        return [rows[places] for places in self.micro_batch_places(len(rows), index, rank, world_size, accumulation)]
-
-    def micro_batch_places(
-        self, num_rows: int, index: int, rank: int, world_size: int, accumulation: int
-    ) -> list[Rows]:
-        """Like `micro_batches`, but the places of the rows in the step's global batch of `num_rows`."""
         if num_rows < world_size * accumulation:
             raise OptionError(
                 f"step {index} has {num_rows} rows, too few for {world_size} processes times "

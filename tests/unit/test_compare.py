@@ -18,7 +18,6 @@ from babylm_hf.comparing.statistics import (
     hedges_g,
     holm,
     over_items,
-    over_seeds,
     over_seeds_and_items,
     stratum,
 )
@@ -39,9 +38,9 @@ def test_intervals_over_seeds_cover_the_truth(base_seeds):
     for _ in range(trials):
         ours = dict(zip(range(3), 0.7 + truth + rng.normal(0, 0.01, 3), strict=True))
         base = {seed: 0.7 + rng.normal(0, 0.01) for seed in base_seeds}
-        found = over_seeds(ours, base)
+        found = deviation(ours, base).interval()
         covered += found.low <= truth <= found.high
-        null = over_seeds({s: v - truth for s, v in ours.items()}, base)
+        null = deviation({s: v - truth for s, v in ours.items()}, base).interval()
         wrong += null.p < 0.05
     assert 0.935 < covered / trials < 0.975  # 95 %: about three standard errors below; Welch is a little conservative
     assert 0.025 < wrong / trials < 0.065
@@ -115,7 +114,7 @@ def test_holm_and_effect_size_by_hand():
     assert holm([0.01, None, 0.04, 0.03]) == pytest.approx([0.03, None, 0.06, 0.06])
     # means 3 and 1, pooled SD 1, four degrees of freedom: 2 * (1 - 3/15)
     assert hedges_g({0: 2.0, 1: 3.0, 2: 4.0}, {0: 0.0, 1: 1.0, 2: 2.0}) == pytest.approx(1.6)
-    assert over_seeds({0: 1.0}, {0: 0.5, 1: 0.6}) is None
+    assert deviation({0: 1.0}, {0: 0.5, 1: 0.6}) is None
 
 
 @pytest.mark.parametrize("items", [False, True], ids=["paradigms", "items"])

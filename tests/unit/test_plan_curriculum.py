@@ -14,7 +14,7 @@ def test_the_papers_curriculum_keeps_16384_tokens_a_step():
     stages = parse_curriculum("0:64,5:256", num_passes=10, batch_size=256)
     assert stages == (Stage(0, 0, 5, 64, 256, 256.0), Stage(1, 5, 5, 256, 64, 64.0))
     assert {s.seq_length * s.batch_size for s in stages} == {16384}
-    assert all(s.is_exact for s in stages)
+    assert all(s.exact_batch_size == s.batch_size for s in stages)
 
 
 @pytest.mark.parametrize("spec", ["128", 128, "0:128", " 0 : 128 "])
@@ -24,7 +24,7 @@ def test_one_length(spec):
 
 def test_a_batch_that_does_not_divide_is_rounded_and_says_so():
     _, second = parse_curriculum("0:64,1:100", 2, 32)
-    assert (second.batch_size, second.exact_batch_size, second.is_exact) == (20, 20.48, False)
+    assert (second.batch_size, second.exact_batch_size) == (20, 20.48)
     _, tiny = parse_curriculum("0:64,1:1024", 2, 4)
     assert tiny.batch_size == 1
 
