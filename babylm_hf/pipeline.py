@@ -36,7 +36,7 @@ from .corpus.gptbert import boundary_ids, with_end_of_text
 from .errors import CorpusError, OptionError, Preempted
 from .evaluation import evaluate_pairs, load_pairs, milestone_tasks
 from .evaluation.held_out import unigram_loss
-from .evaluation.scoring import Backend
+from .evaluation.scoring_plan import Backend
 from .masking import DataCollatorForCausalRows, MaskingCollator, RowCollator
 from .masking.collator import EVALUATION_RATE
 from .masking.factory import collator_of, rate_of
@@ -297,7 +297,7 @@ def pair_tasks(options: Options, folder: str | None) -> dict[str, Any]:
 
     def measure(model: Any, tokenizer: Any, milestone: str | None) -> dict[str, Any]:
         if milestone is not None:
-            return evaluate_pairs(model, tokenizer, quick, backend=backend).to_dict()
+            return dict(evaluate_pairs(model, tokenizer, quick, backend=backend).to_dict())
         found = evaluate_pairs(model, tokenizer, full, backend=backend)
         return {**found.to_dict(), "outcomes": found.outcomes()}
 

@@ -74,7 +74,7 @@ def show_plan(options: argparse.Namespace) -> None:
 
 
 def _plan_text(facts: dict[str, Any]) -> str:
-    from ..training.disk import readable_size as size
+    from ..sizes import readable_size as size
 
     plan, disk, memory = facts["plan"], facts["disk"], facts["memory"]
     lines = [

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..publishing.canvas import INK, LOG_RANGE, MUTED, STYLE, words_tick
+from ..publishing.markdown import spaced
 from ..publishing.sweeps import Score
 from . import cells
 from .comparison import Comparison, Difference, is_share
@@ -71,7 +72,7 @@ def figures(found: Comparison) -> list[ComparisonFigure]:
         title = f"Differences from {found.configurations[0].name}"
         made.append(ComparisonFigure("differences", title, _alt(title, shown), partial(_forest, shown, names)))
     for curve in found.curves:
-        title = f"{curve.title}: {cells.spaced(curve.name)} over words"
+        title = f"{curve.title}: {spaced(curve.name)} over words"
         made.append(
             ComparisonFigure(f"curve_{curve.task}", title, _curve_alt(curve, names), partial(_curve, curve, names))
         )
@@ -115,7 +116,7 @@ def _curve(curve: LearningCurve, names: dict[str, str], kind: str) -> bytes:
                 textcoords="offset points", color=MUTED, ha="right",
             )  # fmt: skip
         _words_axis(axes, [point for points in lines.values() for point in points])
-        axes.set_ylabel(f"{cells.spaced(curve.name)} (%)" if curve.points else f"{cells.spaced(curve.name)} (nats)")
+        axes.set_ylabel(f"{spaced(curve.name)} (%)" if curve.points else f"{spaced(curve.name)} (nats)")
         axes.set_title(curve.title, loc="left")
         figure.draw_without_rendering()
         _names_beside(axes, {label: scale * points[-1].mean for label, points in lines.items()}, names)
@@ -214,7 +215,7 @@ def _unit(score: Score) -> str:
     if is_share(score):
         return "points; to the right: better"
     direction = "left" if score.name in cells.LOWER_IS_BETTER else "right"
-    return f"{cells.spaced(score.name)}; to the {direction}: better"
+    return f"{spaced(score.name)}; to the {direction}: better"
 
 
 # ---- what they share
@@ -262,7 +263,7 @@ def _curve_alt(curve: LearningCurve, names: dict[str, str]) -> str:
         for label, points in curve.lines.items()
         if points
     ]
-    return f"{curve.title}, {cells.spaced(curve.name)} over the words seen: {'; '.join(ends)}."
+    return f"{curve.title}, {spaced(curve.name)} over the words seen: {'; '.join(ends)}."
 
 
 def _alt(title: str, found: Sequence[Difference], phenomena: bool = False) -> str:

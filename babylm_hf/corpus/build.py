@@ -105,7 +105,7 @@ def find_pad_id(tokenizer: Any, backend: Tokenizer) -> int:
 
 
 def write_stream(
-    folder: Path, batches: Iterator[DocumentBatch], tokenizer: Tokenizer, info: StreamInfo, bar: tqdm
+    folder: Path, batches: Iterator[DocumentBatch], tokenizer: Tokenizer, info: StreamInfo, bar: tqdm[Any]
 ) -> None:
     """Writes the stream's files and fills in the numbers of `info`.
 

@@ -240,7 +240,7 @@ def _count_words(data: bytes) -> tuple[np.ndarray, np.ndarray]:
 def _white(data: bytes) -> np.ndarray:
     """Which bytes are white space, bool `[bytes]`; `data` is UTF-8 and ends in a newline."""
     kind = np.frombuffer(data.translate(_KIND), np.uint8)
-    white = kind == 1
+    white = np.equal(kind, 1)
     letters = np.frombuffer(data, np.uint8)
     leads = np.flatnonzero(kind == 2)
     code = letters[leads].astype(np.int32)

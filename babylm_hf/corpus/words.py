@@ -154,4 +154,5 @@ def _sums(values: np.ndarray, firsts: np.ndarray, ends: np.ndarray) -> np.ndarra
     """Sum of `values` between each first and end; 0 where they are equal."""
     total = np.zeros(len(values) + 1, np.int64)
     np.cumsum(values, out=total[1:])
-    return total[ends] - total[firsts]
+    sums: np.ndarray = total[ends] - total[firsts]
+    return sums

@@ -19,7 +19,8 @@ from torch import nn
 from ..errors import CorpusError, OptionError
 from ..lines import json_lines
 from .outcomes import item_outcomes
-from .scoring import Backend, score_sentences
+from .scoring import score_sentences
+from .scoring_plan import Backend
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -59,7 +60,8 @@ class PairResults:
     @property
     def margins(self) -> np.ndarray:
         """Good minus bad, float64 `[n]`."""
-        return self.good - self.bad
+        margins: np.ndarray = self.good - self.bad
+        return margins
 
     def credit(self, scoring: Scoring = "p26") -> np.ndarray:
         """What each pair earns, 0 to 1, float64 `[n]`.

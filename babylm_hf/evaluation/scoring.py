@@ -138,7 +138,8 @@ def trees(plan: ScoringPlan) -> list[Pack] | None:
         plain = sum(len(row.ids) for row in plan.rows if len(row.reads))
         worth = sum(map(len, packs)) <= _WORTH_A_TREE * plain
         plan.cache["packs"] = packs if worth else None
-    return plan.cache["packs"]
+    kept: list[Pack] | None = plan.cache["packs"]
+    return kept
 
 
 def _neighbours_of_the_longest(plan: ScoringPlan) -> list[int]:
@@ -149,7 +150,8 @@ def _neighbours_of_the_longest(plan: ScoringPlan) -> list[int]:
         longest = max(range(len(ranked)), key=lambda k: len(plan.rows[ranked[k]].ids))
         start = max(0, min(longest - _TRIED_ROWS // 2, len(ranked) - _TRIED_ROWS))
         plan.cache["tried"] = ranked[start : start + _TRIED_ROWS]
-    return plan.cache["tried"]
+    tried: list[int] = plan.cache["tried"]
+    return tried
 
 
 class _Engine:

@@ -19,8 +19,9 @@ from ..errors import OptionError
 from ..masking import MaskingCollator
 from ..plan import RunPlan
 from ..plan.curriculum import Stage
+from ..sizes import free_space
 from ..training import BabyLMTrainer
-from ..training.disk import free_space, space_needed
+from ..training.disk import space_needed
 from ..training.planning import plan_from_arguments
 
 if TYPE_CHECKING:

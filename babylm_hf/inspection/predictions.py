@@ -108,7 +108,7 @@ def _prediction(tokenizer: Any, token: int | None, chances: torch.Tensor, top: i
 
 def _piece(tokenizer: Any, token: int) -> str:
     """A piece as text; without the space before it, and by its own name where it is no whole character."""
-    text = tokenizer.decode([token]).strip()
+    text = str(tokenizer.decode([token])).strip()
     if text.isprintable() and text and "\N{REPLACEMENT CHARACTER}" not in text:
         return text
     name = str(tokenizer.convert_ids_to_tokens(token))

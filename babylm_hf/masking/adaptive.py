@@ -138,7 +138,7 @@ class AdaptivePolicy(IndependentPolicy):
                 weights[empty] = eligible[empty]
                 total = weights.sum(axis=1)
         scale = np.divide(budget, total, out=np.zeros_like(total), where=total > 0)
-        wanted = weights * scale[:, None]
+        wanted: Probabilities = weights * scale[:, None]
         if self.water_filling:
             self.clipped += water_fill(wanted, weights, budget)
         else:

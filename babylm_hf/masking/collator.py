@@ -239,7 +239,7 @@ class MaskingCollator(RowCollator):
         """The tokens that may be targets, bool `[n, L]`."""
         ids = _array(batch["input_ids"])
         try:
-            eligible = self._maskable[ids]
+            eligible: Flags = self._maskable[ids]
         except IndexError:
             raise CorpusError(
                 f"the rows have token id {int(ids.max())}, but the tokenizer has only {self.vocabulary.size}; "

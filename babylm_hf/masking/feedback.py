@@ -48,7 +48,7 @@ class MaskedLoss:
         count = labelled.sum() if num_items_in_batch is None else num_items_in_batch
         if not len(places):
             # Still part of the graph, so that a process without targets takes part in the gradient exchange.
-            return logits.sum() * 0.0
+            return torch.mul(logits.sum(), 0.0)
         targets = labels.reshape(-1)[places]
         chosen = logits.reshape(-1, logits.shape[-1])[places].float()
         losses = functional.cross_entropy(chosen, targets, reduction="none")

@@ -67,7 +67,8 @@ def mask_probabilities(
     row = collator.rows_of(batch, pass_index=pass_index, step=step, total_steps=total_steps)
     row = replace(row, prefix=_SENTENCE)
     if not collator.rate.weighted:
-        return collator.policy.inclusion(row, collator.rate.draw(row).rate, draws)[0]
+        chances: Floats = collator.policy.inclusion(row, collator.rate.draw(row).rate, draws)[0]
+        return chances
     exact = isinstance(collator.policy, IndependentPolicy)
     total = np.zeros(ids.shape)
     for draw in range(draws):
@@ -75,7 +76,8 @@ def mask_probabilities(
         place = replace(row, prefix=f"{_SENTENCE}{draw}.", places=np.array([draw]), step_rows=draws)
         rate = collator.rate.draw(place).rate
         total += collator.policy.inclusion(place, rate) if exact else collator.policy.select(place, rate)
-    return total[0] / draws
+    mean: Floats = total[0] / draws
+    return mean
 
 
 def sentence_probabilities(collator: MaskingCollator, tokenizer: Any, sentence: str, **options: Any) -> list[TokenMask]:

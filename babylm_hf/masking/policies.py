@@ -239,6 +239,6 @@ def tilted(wanted: Probabilities, factors: Floats) -> Probabilities:
     budget = np.minimum(wanted, 1.0).sum(axis=1)
     weights = wanted * factors
     total = weights.sum(axis=1)
-    result = weights * np.divide(budget, total, out=np.zeros_like(total), where=total > 0)[:, None]
+    result: Probabilities = weights * np.divide(budget, total, out=np.zeros_like(total), where=total > 0)[:, None]
     water_fill(result, weights, budget)
     return result

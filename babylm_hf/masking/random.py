@@ -46,4 +46,5 @@ def below(values: Keys, probabilities: Any) -> npt.NDArray[np.bool_]:
             return np.ones(values.shape, bool)
         # u < p is the same as 64 bits < ceil(p 2^32) 2^32, which needs neither a shift nor a float.
         return values < np.uint64(int(np.ceil(max(float(probabilities), 0.0) * 2**32)) << 32)
-    return _upper(values) < probabilities
+    flags: npt.NDArray[np.bool_] = _upper(values) < probabilities
+    return flags

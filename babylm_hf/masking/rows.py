@@ -60,7 +60,7 @@ class MaskRows:
     @property
     def length(self) -> int:
         """Tokens in a row, padding included."""
-        return self.input_ids.shape[1]
+        return int(self.input_ids.shape[1])
 
     def keys(self, stream: str) -> Keys:
         """The rows' keys in a random stream, uint64 `[n]`."""
@@ -78,9 +78,11 @@ class MaskRows:
 
 def ends(flags: Flags) -> Ids:
     """The position after the last flag that is set in each row, int64 `[n]`; the row's length where there is none."""
-    return flags.shape[1] - np.argmax(flags[:, ::-1], axis=1)
+    after: Ids = flags.shape[1] - np.argmax(flags[:, ::-1], axis=1)
+    return after
 
 
 def row_sums(flags: Flags) -> Ids:
     """How many flags of each row `[n, L]` are set, int64 `[n]`."""
-    return np.add.reduce(flags.view(np.uint8), axis=1, dtype=np.int64)
+    sums: Ids = np.add.reduce(flags.view(np.uint8), axis=1, dtype=np.int64)
+    return sums

@@ -252,12 +252,12 @@ def clamped_normal(time: Floats, mean: Any, deviation: Any) -> tuple[Floats, Flo
 
 def ndtr(values: Floats) -> Floats:
     """The normal distribution function."""
-    return torch.special.ndtr(torch.from_numpy(values)).numpy()
+    return np.asarray(torch.special.ndtr(torch.from_numpy(values)))
 
 
 def ndtri(values: Floats) -> Floats:
     """Its inverse; infinite at 0 and 1."""
-    return torch.special.ndtri(torch.from_numpy(values)).numpy()
+    return np.asarray(torch.special.ndtri(torch.from_numpy(values)))
 
 
 def density(values: Floats) -> Floats:

@@ -56,7 +56,8 @@ class CountMinSketch:
         Args:
             places: their columns, int64 `[keys, depth]`.
         """
-        return self.table[self._rows, places].min(axis=1)
+        lowest: Counts = self.table[self._rows, places].min(axis=1)
+        return lowest
 
     def add(self, places: Ids, counts: Counts) -> None:
         """Adds to the counts of different keys all at once; the result does not depend on their order.

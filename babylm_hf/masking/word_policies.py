@@ -154,7 +154,8 @@ class SpanPolicy(Policy):
         left = 1 - starts[..., None] * self.longer
         product = np.prod(left, axis=-1)
         slope = product * (self.longer / np.maximum(left, 1e-300)).sum(axis=-1)
-        return np.clip(starts - (1 - product - wanted) / np.maximum(slope, 1e-12), 0.0, 1.0)
+        better: Floats = np.clip(starts - (1 - product - wanted) / np.maximum(slope, 1e-12), 0.0, 1.0)
+        return better
 
     def select(self, rows: MaskRows, rate: RateValue) -> Flags:
         """See `Policy.select`."""

@@ -59,9 +59,10 @@ def attend(
     plain = query.shape == key.shape == value.shape and not (causal and attention_mask is None)
     threshold = threshold_of(dropout, query)
     if threshold is None or not plain:
-        return sdpa_attention_forward(
+        context, _ = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **rest
         )
+        return context, None
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
         query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
@@ -85,7 +86,8 @@ def attention_with_dropout(
         threshold: of 65,536 levels those that are dropped.
         scale: of the products.
     """
-    return _Attention.apply(query, key, value, bias, threshold, scale)
+    context: Tensor = _Attention.apply(query, key, value, bias, threshold, scale)
+    return context
 
 
 class _Attention(torch.autograd.Function):

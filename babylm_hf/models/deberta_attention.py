@@ -56,8 +56,9 @@ class _ByDistance(torch.autograd.Function):
         return tuple(made)
 
 
-def _diagonals(products: Any) -> Tensor:
+def _diagonals(products: Tensor | None) -> Tensor:
     """The view behind `_ByDistance` of a contiguous tensor `[N, L, 2L - 1]`."""
+    assert products is not None
     number, length, width = products.shape
     offset = products.storage_offset() + length - 1
     return products.as_strided((number, length, length), (length * width, width - 1, 1), offset)
@@ -74,9 +75,10 @@ def _forward(
 ) -> tuple[Tensor, Tensor | None]:
     """`DisentangledSelfAttention.forward`; hidden states `[B, L, H]`, mask `[B, 1, L, L]` or `[B, 1, 1, L]`."""
     if query_states is not None:
-        return type(self).forward(
+        context, probabilities = type(self).forward(
             self, hidden_states, attention_mask, output_attentions, query_states, relative_pos, rel_embeddings
         )
+        return context, probabilities
     batch, length, _ = hidden_states.shape
     heads = self.num_attention_heads
     query, key, value = (
@@ -133,14 +135,16 @@ def _position_scores(
         by_key = torch.bmm(key, positions.transpose(1, 2)).view(shape)
     if by_query is None and by_key is None:
         return None
-    return _ByDistance.apply(by_query, by_key)
+    scores: Tensor = _ByDistance.apply(by_query, by_key)
+    return scores
 
 
 def _distance_rows(self: Any, length: int, device: torch.device) -> Tensor:
     """Row of the position table for each distance i - j from L - 1 down to 1 - L, int64 `[2L - 1]`."""
     from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
-    distance = torch.arange(length - 1, -length, -1, device=device)
+    distance: Tensor = torch.arange(length - 1, -length, -1, device=device)
     if self.position_buckets > 0 and self.max_relative_positions > 0:
         distance = make_log_bucket_position(distance, self.position_buckets, self.max_relative_positions)
-    return (distance.long() + self.pos_ebd_size).clamp(0, 2 * self.pos_ebd_size - 1)
+    middle = int(self.pos_ebd_size)
+    return (distance.long() + middle).clamp(0, 2 * middle - 1)

@@ -25,11 +25,14 @@ _PROBE_POSITIONS = (11, 2, 8, 3)  # of the 14 flattened ones: neither sorted, co
 
 def logits_of(output: Any) -> Tensor:
     """The logits of a model output: a `ModelOutput`, another mapping, or a tuple that starts with them."""
+    logits: Tensor
     if isinstance(output, Mapping):
-        return output["logits"]
-    if isinstance(output, tuple | list):
-        return output[0]
-    return output.logits
+        logits = output["logits"]
+    elif isinstance(output, tuple | list):
+        logits = output[0]
+    else:
+        logits = output.logits
+    return logits
 
 
 def find_position_wise_head(model: nn.Module, probe_inputs: Mapping[str, Tensor] | None = None) -> nn.Module | None:

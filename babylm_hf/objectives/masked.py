@@ -108,7 +108,7 @@ class MaskedObjective:
 
     def count(self, batch: dict[str, Any]) -> int:
         """What the summed loss of a step is divided by: the targets, or under loss weights the maskable tokens."""
-        return batch.get("count", len(batch["target_ids"]))
+        return int(batch.get("count", len(batch["target_ids"])))
 
     def __call__(self, inputs: dict[str, Any], forward: Callable[..., Any] | None = None) -> TargetLosses:
         """The losses of one prepared micro-batch.

@@ -102,8 +102,8 @@ def _count(item: str, text: str, option: str = "--milestones", forms: str = _FOR
         raise OptionError(f"{option} {text!r}: cannot read {item.strip()!r}; write {forms}")
     whole, _, fraction = match[1].partition(".")
     unit = _UNITS[match[2].upper()]
-    scaled = int(whole + fraction) * unit
-    words, rest = divmod(scaled, 10 ** len(fraction))
+    scaled, scale = int(whole + fraction) * unit, int(10 ** len(fraction))
+    words, rest = divmod(scaled, scale)
     if rest or words < 1:
         raise OptionError(f"{option} {text!r}: {item.strip()!r} is not a positive whole number of words")
     return words

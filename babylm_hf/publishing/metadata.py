@@ -43,7 +43,7 @@ def metadata(facts: Mapping[str, Any]) -> dict[str, Any]:
         metrics=sorted({entry.metric_type for entry in results}) or None,
         **more,
     )
-    return data.to_dict()
+    return dict(data.to_dict())
 
 
 def _widget(examples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -112,7 +112,8 @@ class Retry:
         asked = retry_after(error)
         if asked is not None:
             return asked
-        return min(self.first_wait * 2 ** (attempt - 1), self.longest_wait) * (1 + 0.25 * self.random.random())
+        doubled = min(self.first_wait * 2.0 ** (attempt - 1), self.longest_wait)
+        return float(doubled * (1 + 0.25 * self.random.random()))
 
 
 def _first_line(error: BaseException) -> str:

@@ -149,7 +149,7 @@ class BabyLMTrainingArguments(TrainingArguments):
         """Sequences of the first length in one optimizer step over all processes."""
         if self.batch_size is not None:
             return self.batch_size
-        return self.per_device_train_batch_size * self.gradient_accumulation_steps * self.world_size
+        return int(self.per_device_train_batch_size * self.gradient_accumulation_steps * self.world_size)
 
     def milestone_spec(self) -> str:
         """What `babylm_hf.plan.parse_milestones` is given."""

@@ -11,7 +11,7 @@ from ..errors import OptionError
 from ..plan import PlanSampler, RowKey, RunPlan
 
 
-class PlannedDataset(Dataset):
+class PlannedDataset(Dataset[dict[str, Any]]):
     """Turns a key of the plan into a padded, unmasked micro-batch in one fetch.
 
     Args:
@@ -53,7 +53,7 @@ def planned_loader(
     accumulation: int,
     word_starts: bool = False,
     **options: Any,
-) -> DataLoader:
+) -> DataLoader[dict[str, Any]]:
     """A loader of `plan.total_steps * accumulation` micro-batches for one process.
 
     Args:

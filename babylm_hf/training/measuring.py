@@ -86,9 +86,9 @@ class MeasuringTrainer(WatchedTrainer):
     def eval_length(self, rows: Any) -> int:
         """Row length of held-out evaluation: as asked, or the longest in training; it never changes in a run."""
         if self.args.eval_seq_len is not None:
-            return self.args.eval_seq_len
+            return int(self.args.eval_seq_len)
         if hasattr(rows, "max_length"):
-            return rows.max_length
+            return int(rows.max_length)
         if self._plan is None:
             raise OptionError("--eval_seq_len is needed to evaluate without a plan")
         return max(stage.seq_length for stage in self.plan.stages)

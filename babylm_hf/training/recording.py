@@ -154,7 +154,7 @@ def manifest(trainer: BabyLMTrainer) -> dict[str, Any]:
 
 def _data_facts(rows: Any) -> dict[str, Any]:
     if hasattr(rows, "info"):
-        return rows.info.describe()
+        return dict(rows.info.describe())
     return {
         "sources": [],
         "num_rows": len(rows.lengths),

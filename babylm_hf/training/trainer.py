@@ -192,7 +192,7 @@ class BabyLMTrainer(MeasuringTrainer):
 
     # ------------------------------------------------------------------ data
 
-    def get_train_dataloader(self) -> DataLoader:
+    def get_train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """The loader of the plan for this process; rows never depend on workers, ranks or accumulation."""
         args = self.args
         options: dict[str, Any] = {"num_workers": args.dataloader_num_workers, "pin_memory": args.dataloader_pin_memory}
@@ -226,7 +226,10 @@ class BabyLMTrainer(MeasuringTrainer):
         """One micro-batch as the model takes it, with its targets: a function of the batch's keys and the policy."""
         batch = dict(batch)
         pass_index, step = batch.pop("pass_index"), batch.pop("step")
-        return self.objective.prepare(self.data_collator.training_batch(batch, pass_index=pass_index, step=step))
+        prepared: dict[str, Any] = self.objective.prepare(
+            self.data_collator.training_batch(batch, pass_index=pass_index, step=step)
+        )
+        return prepared
 
     # ------------------------------------------------------------------ the step
 
@@ -235,7 +238,8 @@ class BabyLMTrainer(MeasuringTrainer):
         where = np.array([self.args.process_index * self.args.gradient_accumulation_steps + self._micro_batch])
         seed_generators(int(row_keys(self.args.seed, "dropout", self.state.global_step, where)[0]), self.args.device)
         self._micro_batch += 1
-        return super().training_step(model, inputs, num_items_in_batch)
+        loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
+        return loss
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """As the stock method, which counts the parameters anew for every batch."""
@@ -307,7 +311,8 @@ class BabyLMTrainer(MeasuringTrainer):
                 eps=args.adam_epsilon,
             )
             return self.optimizer
-        return super().create_optimizer(model)
+        made: torch.optim.Optimizer = super().create_optimizer(model)
+        return made
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
         """The stock choice, or the cosine with a floor and a cool-down if those are asked for."""

@@ -115,7 +115,8 @@ class WatchedTrainer(ResumableTrainer):
         if self.args.world_size == 1:
             self.stop_asked = asked
             return max(count, 1)
-        total, stops = self.accelerator.reduce(torch.tensor([count, asked], device=device), reduction="sum").unbind()
+        sums: Tensor = self.accelerator.reduce(torch.tensor([count, asked], device=device), reduction="sum")
+        total, stops = sums.unbind()
         # A GPU is not waited for: there the news is looked at when the step before has long been done.
         if device.type != "cuda":
             self.stop_asked = bool(stops)

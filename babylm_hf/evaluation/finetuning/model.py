@@ -72,7 +72,8 @@ class SequenceClassifier(nn.Module):
             start = self.encoder.config.decoder_start_token_id
             inputs["decoder_input_ids"] = input_ids.new_full((len(input_ids), 1), start)
         states = _hidden_states(self.encoder(**inputs), type(self.encoder).__name__)
-        return self.classifier(states[:, self.position])
+        logits: torch.Tensor = self.classifier(states[:, self.position])
+        return logits
 
     def positions(self) -> int | None:
         """The length of the table of absolute positions, which no row may exceed; None where there is no such table."""
@@ -199,8 +200,10 @@ def _hidden_states(output: Any, name: str) -> torch.Tensor:
     Raises:
         OptionError: the model gives the logits of its vocabulary, which the pipeline would classify from.
     """
+    states: torch.Tensor | None
     if isinstance(output, tuple):
-        return output[0]
+        states = output[0]
+        return states
     if getattr(output, "logits", None) is not None:
         raise OptionError(
             f"{name} answers with vocabulary logits where AutoModel must give hidden states: name the model without "

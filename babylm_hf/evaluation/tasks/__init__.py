@@ -38,4 +38,5 @@ def task_spec(name: str) -> TaskSpec:
         raise OptionError(
             f"--tasks {name}: no such task; there are {', '.join(TASKS)}, or NAME=FOLDER for BLiMP's form."
         )
-    return import_module(f".{_FILES[name]}", __name__).SPECS[name]
+    spec: TaskSpec = import_module(f".{_FILES[name]}", __name__).SPECS[name]
+    return spec

@@ -216,7 +216,7 @@ def _fit(x: np.ndarray, y: np.ndarray, start: list[float], **options: Any) -> np
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            return curve_fit(sigmoid, x, y, p0=start, **options)[0]
+            return np.asarray(curve_fit(sigmoid, x, y, p0=start, **options)[0])
     except (RuntimeError, ValueError, TypeError):  # no convergence, or a start outside the bounds
         return None
 

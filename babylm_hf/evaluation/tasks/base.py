@@ -140,11 +140,12 @@ def read_rows(path: Path, what: str, fields: Mapping[str, Any]) -> Iterator[tupl
 
 
 def _checked(row: Any, place: str, what: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = row if isinstance(row, dict) else {}
     for name, kind in fields.items():
-        if not isinstance(row, dict) or not isinstance(row.get(name), kind):
+        if not isinstance(found.get(name), kind):
             words = {"str": "text", "list": "list"}.get(getattr(kind, "__name__", ""), "number")
             raise CorpusError(f"{place}: an item of {what} needs the {words} field {name}.")
-    return row
+    return found
 
 
 @dataclass

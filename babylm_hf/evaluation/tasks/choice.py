@@ -168,8 +168,10 @@ def credit(scores: np.ndarray, labels: np.ndarray, ties: Ties) -> np.ndarray:
     """What each item earns, 0 to 1, float64 `[n]`; arguments as in `choices`."""
     if ties == "half":
         tied = _tied(scores)
-        return tied[np.arange(len(labels)), labels] / tied.sum(1)
-    return (choices(scores, ties) == labels).astype(np.float64)
+        shared: np.ndarray = tied[np.arange(len(labels)), labels] / tied.sum(1)
+        return shared
+    right: np.ndarray = choices(scores, ties) == labels
+    return right.astype(np.float64)
 
 
 def choices(scores: np.ndarray, ties: Ties) -> np.ndarray:
@@ -181,16 +183,17 @@ def choices(scores: np.ndarray, ties: Ties) -> np.ndarray:
             infinity, and a coin decides among the best; where a decision is needed, `half` uses the coin too.
     """
     if ties == "first":
-        return np.argmax(scores, axis=1)  # numpy takes the first of equals and the first NaN, as torch does
+        return np.asarray(scores.argmax(axis=1))  # numpy takes the first of equals and the first NaN, as torch does
     tied = _tied(scores)
     draws = np.random.default_rng(_COIN_SEED).random(tied.shape)
-    return np.argmax(np.where(tied, draws, -1.0), axis=1)
+    return np.asarray(np.where(tied, draws, -1.0).argmax(axis=1))
 
 
 def _tied(scores: np.ndarray) -> np.ndarray:
     """Which candidates share the best score; not a number counts as minus infinity."""
     finite = np.where(np.isnan(scores), -np.inf, scores)
-    return finite == finite.max(axis=1, keepdims=True)
+    best: np.ndarray = finite == finite.max(axis=1, keepdims=True)
+    return best
 
 
 def right_margins(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:

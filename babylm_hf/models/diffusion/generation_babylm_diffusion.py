@@ -195,7 +195,8 @@ def _ids(token: Any) -> set[int]:
 
 
 def _device(model: Any) -> torch.device:
-    return next(model.parameters()).device
+    device: torch.device = next(model.parameters()).device
+    return device
 
 
 def _rows(ids: Any, device: torch.device) -> Tensor:

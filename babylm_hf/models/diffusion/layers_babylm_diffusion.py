@@ -130,11 +130,13 @@ class DiffusionAttention(nn.Module):
         value, gate = self.value_gate(hidden).chunk(2, dim=-1)
         context = self._context(query, key, self._by_head(value), positions, buckets, padding)
         context = context.permute(1, 2, 0, 3).flatten(2) * F.gelu(gate)
-        return self.dropout(self.dense_out(self.context_layer_norm(context)))
+        update: Tensor = self.dropout(self.dense_out(self.context_layer_norm(context)))
+        return update
 
     def _by_head(self, states: Tensor) -> Tensor:
         """`[B, L, D]` to `[H, B, L, D / H]`: a head's product with the position vectors serves all rows at once."""
-        return states.unflatten(-1, (self.heads, -1)).permute(2, 0, 1, 3).contiguous()
+        parts: Tensor = states.unflatten(-1, (self.heads, -1))
+        return parts.permute(2, 0, 1, 3).contiguous()
 
     def _context(
         self, query: Tensor, key: Tensor, value: Tensor, positions: Tensor, buckets: Tensor, padding: Tensor | None
@@ -167,7 +169,8 @@ class DiffusionAttention(nn.Module):
         # For a key the distances run the other way: row j needs i - j for i = 0, 1, ... as its columns.
         position_to_content = torch.bmm(key.flatten(1, 2), position_query[..., buckets.flip(0)])
         shape = (-1, length, 2 * length - 1)
-        return _PositionScores.apply(content_to_position.view(shape), position_to_content.view(shape))
+        scores: Tensor = _PositionScores.apply(content_to_position.view(shape), position_to_content.view(shape))
+        return scores
 
 
 class DiffusionFeedForward(nn.Module):
@@ -184,7 +187,8 @@ class DiffusionFeedForward(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """`[B, L, D]` to the same."""
         value, gate = self.dense_in(hidden).chunk(2, dim=-1)
-        return self.dropout(self.dense_out(self.layer_norm(value * F.gelu(gate, approximate="tanh"))))
+        update: Tensor = self.dropout(self.dense_out(self.layer_norm(value * F.gelu(gate, approximate="tanh"))))
+        return update
 
 
 class DiffusionLayer(nn.Module):
@@ -205,7 +209,7 @@ class DiffusionLayer(nn.Module):
         """`[B, L, D]` to the same; `time` is `[B, c]`, or None without conditioning."""
         if self.modulation is None:
             hidden = hidden + self.attention(self.layer_norm(hidden), positions, buckets, padding)
-            return hidden + self.feed_forward(self.layer_norm(hidden))
+            return torch.add(hidden, self.feed_forward(self.layer_norm(hidden)))
         shift, scale, gate, ff_shift, ff_scale, ff_gate = self.modulation(time)[:, None, :].chunk(6, dim=-1)
         update = self.attention(self._modulated(hidden, shift, scale), positions, buckets, padding)
         hidden = torch.addcmul(hidden, gate, update)

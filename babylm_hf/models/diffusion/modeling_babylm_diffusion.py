@@ -90,7 +90,7 @@ class BabyLMDiffusionModel(BabyLMDiffusionPreTrainedModel):
         present = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
         if self.config.default_mask_rate == "inverse_length":
             return 1.0 / present.sum(-1).clamp_min(1).float()
-        masked = (input_ids == self.config.mask_token_id) & present
+        masked: Tensor = (input_ids == self.config.mask_token_id) & present
         special = torch.tensor(self.config.special_token_ids or [], dtype=input_ids.dtype, device=device)
         ordinary = present & (masked | ~torch.isin(input_ids, special))
         return masked.sum(-1).float() / ordinary.sum(-1).clamp_min(1)
