@@ -121,4 +121,5 @@ def _weights_digest(checkpoint: Path | None) -> str | None:
     if checkpoint is None:
         return None
     facts = parse_json((checkpoint / FILES).read_text(encoding="utf-8"))
-    return facts.get(_WEIGHTS, {}).get("sha256")
+    digest: str | None = facts.get(_WEIGHTS, {}).get("sha256")
+    return digest
