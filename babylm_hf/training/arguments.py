@@ -127,7 +127,7 @@ class BabyLMTrainingArguments(TrainingArguments):
         if self.cosine_ends_early() and getattr(self.lr_scheduler_type, "value", self.lr_scheduler_type) != "cosine":
             raise OptionError("--lr_floor and --cooldown_steps belong to --lr_scheduler_type cosine; leave them out")
         if self.muon and self.lamb:
-            raise OptionError("--muon and --lamb are two optimizers; leave one out")
+            raise OptionError("--muon and --lamb are two optimizers; set one of them to false")
         if self.batch_size is not None and self.batch_size < 1:
             raise OptionError(f"--batch_size must be at least 1, not {self.batch_size}")
         if not float(self.num_train_epochs).is_integer() or self.num_train_epochs < 1:
