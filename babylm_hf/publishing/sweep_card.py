@@ -53,6 +53,7 @@ class SweepCardRenderer:
             seeds=seeds,
             missing=[run.label for run in self.sweep.runs if run not in facts],
             example=self._example(facts),
+            own_code=first["model"]["own_code"],
             published=bool(self.repo_ids),
             score_table=score_table(scores),
             phenomenon_table=score_table(phenomena, by_task=True),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+import pytest
 import torch
-from synthetic_record import synthetic_record
+from synthetic_record import GOLDEN, MANIFEST, synthetic_record
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForMaskedLM, BertConfig, PreTrainedTokenizerFast
 
@@ -41,3 +42,15 @@ def test_the_snippets_of_the_final_card_load_the_final_model_and_a_milestone(tmp
     for loaded, saved in ((names["model"], final), (names["early"], early)):
         assert torch.equal(loaded.cls.predictions.bias, saved.cls.predictions.bias)
         assert torch.equal(loaded.get_input_embeddings().weight, saved.get_input_embeddings().weight)
+
+
+@pytest.mark.parametrize("own", ["diffusion", "nhot"])
+def test_what_comes_with_code_is_loaded_without_a_question(tmp_path, own):
+    if own == "diffusion":
+        card = (GOLDEN / "card_diffusion.md").read_text(encoding="utf-8")
+    else:
+        model = {**MANIFEST["model"], "architecture": "nhot-deberta-v2"}
+        card = ModelCardRenderer(synthetic_record(tmp_path / "record", model=model)).render()
+    loads = re.findall(r"(?:from_pretrained|pipeline)\(.*\)$", card, re.MULTILINE)
+    assert len(loads) >= 3
+    assert all("trust_remote_code=True" in load for load in loads), "transformers would ask, also for the tokenizer"
