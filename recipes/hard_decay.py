@@ -77,8 +77,8 @@ RECIPE = Recipe(
         "corpus_licence": "apache-2.0",  # the toy language is part of this project
         "max_pairs": 20,
         "mask_update_steps": 40,
-        # LAMB moves a tensor by a small share of its length: too slow for the two thousand steps of a demonstration. With
-        # AdamW some seeds never leave the frequencies of the words; with Muon all that were tried do, in a few hundred.
+        # LAMB moves a tensor by a small share of its length: too slow for the two thousand steps of a demonstration.
+        # With AdamW some seeds never learn more than word frequencies; with Muon all that were tried did.
         "lamb": False,
         "muon": True,
         "learning_rate": 4e-3,
