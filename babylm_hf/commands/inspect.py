@@ -77,15 +77,16 @@ def _plan_text(facts: dict[str, Any]) -> str:
     from ..sizes import readable_size as size
 
     plan, disk, memory = facts["plan"], facts["disk"], facts["memory"]
+    passes = "pass" if plan["num_passes"] == 1 else "passes"
     lines = [
         f"{facts['recipe']}: {facts['parameters']:,} parameters",
-        f"{plan['total_steps']:,} steps, {plan['total_words']:,} words in {plan['num_passes']} passes "
+        f"{plan['total_steps']:,} steps, {plan['total_words']:,} words in {plan['num_passes']} {passes} "
         f"over {plan['corpus_words']:,}",
         "",
         "from pass  passes  tokens a row  rows a step      steps",
         *(
             f"{s['first_pass'] + 1:>9}  {s['num_passes']:>6}  {s['seq_length']:>12}  {s['batch_size']:>11}  "
-            f"{s['steps']:>9,}"
+            f"{s['steps'] or 'not reached':>9{',' if s['steps'] else ''}}"
             for s in facts["stages"]
         ),
     ]
