@@ -75,8 +75,9 @@ DEMO = {
     "max_seq_len": "32",
     "batch_size": 64,
     "num_train_epochs": 5,
+    "max_words": "2M",
     "track": "none",
-    "milestones": "5x450K",
+    "milestones": "5x400K",
     "corpus_licence": "apache-2.0",  # the toy language is part of this project
     "max_pairs": 20,
     "dropout": 0.0,
