@@ -136,13 +136,19 @@ def new_model(options: Options, tokenizer: Any) -> Any:
     return model
 
 
-def check_early(options: Options) -> None:
-    """Everything that can be refused without reading the text, so that a slip costs seconds and touches nothing."""
+def check_early(options: Options, begins: bool = True) -> None:
+    """Everything that can be refused without reading the text, so that a slip costs seconds and touches nothing.
+
+    Args:
+        options: of the run.
+        begins: a run is to follow: look at its folder too, and at the Hub if it publishes.
+    """
     args, masking = options.training, options.masking
-    resolve_resume(Path(args.output_dir), args.resume_from_checkpoint)
-    if args.should_save:
+    if begins:
+        resolve_resume(Path(args.output_dir), args.resume_from_checkpoint)
+    if begins and args.should_save:
         require_writable(Path(args.output_dir))
-    if args.publishing and args.process_index == 0:
+    if begins and args.publishing and args.process_index == 0:
         check_before_training(publisher_from_arguments(args))
     parse_curriculum(args.max_seq_len, int(args.num_train_epochs), args.rows_per_step())
     parse_milestones(args.milestone_spec())

@@ -20,7 +20,7 @@ from ..masking import MaskingCollator
 from ..plan import RunPlan
 from ..plan.curriculum import Stage
 from ..sizes import free_space
-from ..training import BabyLMTrainer
+from ..training import BabyLMTrainer, WordsProgressCallback
 from ..training.disk import space_needed
 from ..training.planning import plan_from_arguments
 
@@ -49,11 +49,11 @@ def plan_facts(recipe: Recipe, options: Options, measure: int = 0) -> dict[str, 
         None where nothing was measured.
 
     Raises:
-        BabyLMError: whatever the run would refuse.
+        BabyLMError: whatever the run would refuse, its folder and the Hub apart.
     """
     if measure < 0:
         raise OptionError(f"--measure {measure} must be a number of steps, 0 for none")
-    pipeline.check_early(options)
+    pipeline.check_early(options, begins=False)
     args = options.training
     text = pipeline.find_rows(recipe, options)
     plan = plan_from_arguments(text.train_rows, args)
@@ -174,6 +174,7 @@ def _seconds_per_step(options: Options, text: pipeline.RunText, stage: Stage, st
             plan=plan,
             callbacks=[clock],
         )
+        trainer.remove_callback(WordsProgressCallback)
         trainer.train()
     durations = np.diff(clock.ends)
     if not len(durations):

@@ -34,6 +34,17 @@ def test_a_plan_is_shown_and_measured_without_touching_the_output(capsys, tmp_pa
     assert not out.exists()
 
 
+def test_the_plan_of_a_run_that_is_there_already_can_be_asked_for(capsys, tmp_path):
+    taken = tmp_path / "run"
+    (taken / "checkpoint-20").mkdir(parents=True)
+    before = sorted(taken.rglob("*"))
+    main(["inspect", "plan", "hard_decay", "--measure", "1", *TINY_RECIPE, "--output_dir", str(taken)])
+    shown = capsys.readouterr()
+    assert "milestones" in shown.out
+    assert "words in" not in shown.err, "the steps that are measured are no run to tell of"
+    assert sorted(taken.rglob("*")) == before
+
+
 def test_a_run_is_told_from_its_record(capsys, tmp_path):
     record = RunRecord.create(tmp_path / "record", {"name": "mine", "recipe": "hard", "plan": {"total_steps": 9}})
     record.update(arguments={"learning_rate": 0.1, "seed": 0}, defaults={"learning_rate": 0.001, "seed": 0})
