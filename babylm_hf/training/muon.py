@@ -16,20 +16,20 @@ bfloat16 wherever it runs, which most CPUs only emulate, and goes matrix by matr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, overload
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adamw import adamw
 
 from ..errors import OptionError
+from .optimizers import GroupOptimizer
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 STEPS = 5
 
 
-class Muon(torch.optim.Optimizer):
+class Muon(GroupOptimizer):
     """Muon where a group has `muon` set, fused AdamW elsewhere (formula in the module's docstring).
 
     Args:
@@ -63,27 +63,15 @@ class Muon(torch.optim.Optimizer):
             if group["muon"] and any(param.ndim != 2 for param in group["params"]):
                 raise OptionError("Muon is for matrices; give vectors a group without `muon`.")
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Update every parameter that has a gradient; gradients are not changed. Returns the loss of the closure."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            params = [param for param in group["params"] if param.grad is not None]
-            if not group["muon"]:
-                self._adamw(params, group)
-                continue
+    def _update_group(self, group: dict[str, Any]) -> None:
+        params = [param for param in group["params"] if param.grad is not None]
+        if group["muon"]:
             for alike in _by_shape(params):
                 self._muon(alike, group)
-        return loss
+            return
+        for param in params:
+            self._start_moments(param)
+        self._fused_adamw(params, params, group, group["lr"], group["weight_decay"])
 
     def _muon(self, params: list[Tensor], group: dict[str, Any]) -> None:
         """One step for matrices of one shape."""
@@ -97,33 +85,6 @@ class Muon(torch.optim.Optimizer):
         size = group["lr"] * 0.2 * max(params[0].shape) ** 0.5
         torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
         torch._foreach_add_(params, list(updates.to(params[0].dtype).unbind()), alpha=-size)
-
-    def _adamw(self, params: list[Tensor], group: dict[str, Any]) -> None:
-        for param in params:
-            if not self.state[param]:
-                step = torch.zeros((), dtype=torch.float32, device=param.device)
-                self.state[param] |= {
-                    "step": step,
-                    "exp_avg": torch.zeros_like(param),
-                    "exp_avg_sq": torch.zeros_like(param),
-                }
-        states = [self.state[param] for param in params]
-        adamw(
-            params,
-            [param.grad for param in params if param.grad is not None],
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
-            [],
-            [state["step"] for state in states],
-            fused=True,
-            amsgrad=False,
-            beta1=group["betas"][0],
-            beta2=group["betas"][1],
-            lr=group["lr"],
-            weight_decay=group["weight_decay"],
-            eps=group["eps"],
-            maximize=False,
-        )
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

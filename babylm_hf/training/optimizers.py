@@ -38,7 +38,66 @@ CPU_BUCKET = 1 << 22
 ACCELERATOR_BUCKET = 1 << 26
 
 
-class Lamb(torch.optim.Optimizer):
+class GroupOptimizer(torch.optim.Optimizer):
+    """An optimizer that updates one group of parameters after another; what an update is, its classes say."""
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Update every parameter that has a gradient; gradients are not changed. Returns the loss of the closure."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            self._update_group(group)
+        return loss
+
+    def _update_group(self, group: dict[str, Any]) -> None:
+        raise TypeError(f"{type(self).__name__} does not say how a group is updated")
+
+    def _fused_adamw(
+        self,
+        targets: list[torch.Tensor],
+        params: list[torch.Tensor],
+        group: dict[str, Any],
+        lr: float,
+        weight_decay: float,
+    ) -> None:
+        """Move `targets` by the AdamW steps of `params`, from the gradients and moments of these."""
+        states = [self.state[param] for param in params]
+        adamw(
+            targets,
+            [param.grad.contiguous() for param in params if param.grad is not None],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            fused=True,
+            amsgrad=False,
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            lr=lr,
+            weight_decay=weight_decay,
+            eps=group["eps"],
+            maximize=False,
+        )
+
+    def _start_moments(self, param: torch.Tensor) -> None:
+        """The state of AdamW at zero, where a parameter has none yet."""
+        state = self.state[param]
+        if not state:
+            state["step"] = torch.zeros((), dtype=torch.float32, device=param.device)
+            state["exp_avg"] = torch.zeros_like(param, memory_format=torch.contiguous_format)
+            state["exp_avg_sq"] = torch.zeros_like(param, memory_format=torch.contiguous_format)
+
+
+class Lamb(GroupOptimizer):
     """LAMB with a bounded trust ratio and decoupled decay outside the ratio (formula in the module's docstring).
 
     Args:
@@ -83,47 +142,17 @@ class Lamb(torch.optim.Optimizer):
             _check_group(group)
         self._scratch: dict[tuple[torch.device, torch.dtype], torch.Tensor] = {}
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Update every parameter that has a gradient; gradients are not changed. Returns the loss of the closure."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for bucket in _buckets(group["params"]):
-                self._update(bucket, group)
-        return loss
+    def _update_group(self, group: dict[str, Any]) -> None:
+        for bucket in _buckets(group["params"]):
+            self._update(bucket, group)
 
     def _update(self, params: list[torch.Tensor], group: dict[str, Any]) -> None:
         """One step for tensors of one device and dtype."""
         for param in params:
             self._initialise(param)
-        states = [self.state[param] for param in params]
         updates = self._zeros_like(params)
         # An AdamW step of size 1 from zero, without decay, leaves exactly -u; both moments move in the same pass.
-        adamw(
-            updates,
-            [param.grad.contiguous() for param in params if param.grad is not None],
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
-            [],
-            [state["step"] for state in states],
-            fused=True,
-            amsgrad=False,
-            beta1=group["betas"][0],
-            beta2=group["betas"][1],
-            lr=1.0,
-            weight_decay=0.0,
-            eps=group["eps"],
-            maximize=False,
-        )
+        self._fused_adamw(updates, params, group, lr=1.0, weight_decay=0.0)
         scales, decay = self._scales(params, updates, group), group["lr"] * group["weight_decay"]
         decay = 0.0 if group.get("coupled_decay") else decay
         if scales.device.type == "cpu":
@@ -145,11 +174,7 @@ class Lamb(torch.optim.Optimizer):
     def _initialise(self, param: torch.Tensor) -> None:
         if param.grad is not None and param.grad.is_sparse:
             raise OptionError("Lamb cannot use sparse gradients; build the embedding with sparse=False.")
-        state = self.state[param]
-        if not state:
-            state["step"] = torch.zeros((), dtype=torch.float32, device=param.device)
-            state["exp_avg"] = torch.zeros_like(param, memory_format=torch.contiguous_format)
-            state["exp_avg_sq"] = torch.zeros_like(param, memory_format=torch.contiguous_format)
+        self._start_moments(param)
 
     def _zeros_like(self, params: list[torch.Tensor]) -> list[torch.Tensor]:
         """Zeroed views of a scratch buffer. It is kept: on a CPU fresh pages cost more than the whole update."""
