@@ -43,19 +43,18 @@ class WordsProgressCallback(BabyLMCallback):
         self.active = state.is_world_process_zero
         if not self.active:
             return
-        trainer, words = self.trainer, self.trainer.words_seen
-        self.begun, self.last = (time.monotonic(), words), time.monotonic()
-        self._say(opening(trainer))
+        words, self.last = self.trainer.words_seen, time.monotonic()
+        self.begun = (self.last, words)
+        self._say(opening(self.trainer))
         if self.wants_bar:
-            total = trainer.plan.total_words
+            total = self.trainer.plan.total_words
             self.bar = tqdm(
                 total=total, initial=words, unit=" words", unit_scale=True, bar_format=_BAR, dynamic_ncols=True
             )
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Move the bar a few times a second at most."""
-        if self.active and self.measured:
-            self._say_measured()
+        self._say_measured()
         if self.bar is not None and (now := time.monotonic()) - self.last > 0.25:
             self.last = now
             self.bar.update(self.trainer.words_seen - self.bar.n)
@@ -102,8 +101,7 @@ class WordsProgressCallback(BabyLMCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Close the bar."""
-        if self.active and self.measured:
-            self._say_measured()
+        self._say_measured()
         if self.bar is not None:
             self.bar.update(self.trainer.words_seen - self.bar.n)
             self.bar.close()
@@ -119,7 +117,7 @@ class WordsProgressCallback(BabyLMCallback):
         return f"{done}  loss {loss:.3f}  {speed:,.0f} words/s{left}"
 
     def _say_measured(self) -> None:
-        """One line for what was measured at a milestone, or between two."""
+        """One line for what was measured at a milestone, or between two; nothing where nothing was."""
         if self.measured:
             words, name = self.where
             self._say(f"{words:>11,} words  {f'{name}  ' if name else ''}{headline(self.measured)}")
