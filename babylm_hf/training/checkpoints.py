@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 STATE_ARRAYS = "babylm_state.safetensors"
 STATE_FACTS = "babylm_state.json"
+_NOT_OF_THE_MODEL = {"_name_or_path", "architectures", "auto_map", "dtype", "transformers_version", "use_cache"}
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)$")
 
 
@@ -127,6 +128,12 @@ def differences(saved: Mapping[str, Any], current: Mapping[str, Any]) -> list[st
     plain = json.loads(json.dumps(current))
     names = sorted(set(saved) | set(plain))
     return [f"{n} (was {saved.get(n)!r}, is {plain.get(n)!r})" for n in names if saved.get(n) != plain.get(n)]
+
+
+def model_facts(config: Any) -> dict[str, Any]:
+    """What a model's configuration says of the model, so that two can be compared; not how it is stored or used."""
+    values = json.loads(config.to_json_string(use_diff=False))
+    return {f"model {name}": value for name, value in values.items() if name not in _NOT_OF_THE_MODEL}
 
 
 def check_identity(saved: Mapping[str, Any], current: Mapping[str, Any], checkpoint: Path) -> None:

@@ -25,8 +25,14 @@ from . import checkpoints
 from .ema import WeightAverage
 from .together import agree_on_checkpoint, require_one_run
 
-# Compared at a resume only where they are used, so that runs older than these options can go on.
-_OPTIONAL = ("ema_decay", "lr_floor", "cooldown_steps", "lamb_coupled_decay", "muon")
+# Options that decide what is learnt. Those that only decide how it is computed (precision, the levers, the number of
+# processes) may change with the machine.
+_OPTIONS = (
+    *("learning_rate", "lr_scheduler_type", "warmup_steps", "lr_floor", "cooldown_steps", "lr_scheduler_kwargs"),
+    *("weight_decay", "max_grad_norm", "ema_decay", "neftune_noise_alpha"),
+    *("optim", "optim_args", "adam_beta1", "adam_beta2", "adam_epsilon", "muon", "muon_momentum"),
+    *("lamb", "lamb_clip_ratio", "lamb_coupled_decay", "reference_optimizer"),
+)
 
 
 class ResumableTrainer(Trainer):
@@ -60,16 +66,12 @@ class ResumableTrainer(Trainer):
 
     def identity(self) -> dict[str, Any]:
         """What must be equal for a run to be the continuation of another."""
-        args = self.args
-        optimizer = {n: getattr(args, n) for n in ("learning_rate", "weight_decay", "max_grad_norm", "lamb", "optim")}
-        schedule = {n: getattr(args, n) for n in ("lr_scheduler_type", "warmup_steps", "adam_beta1", "adam_beta2")}
         plan = self.plan.describe()
         names = ("corpus_fingerprint", "seed", "total_steps", "stages", "milestones", "fingerprint")
-        facts = {"seed": args.seed, **{f"plan {n}": plan[n] for n in names if n in plan}}
+        facts = {"seed": self.args.seed, **{f"plan {n}": plan[n] for n in names if n in plan}}
         facts |= {f"masking {n}": v for n, v in self.data_collator.describe().items()}
-        facts |= {n: str(v) for n, v in {**optimizer, **schedule}.items()}
+        facts |= {n: str(getattr(self.args, n)) for n in _OPTIONS}
         facts |= {"deepspeed": True} if self.is_deepspeed_enabled else {}  # keeps the optimizer's state in its own way
-        facts |= {n: str(v) for n in _OPTIONAL if (v := getattr(args, n)) not in (None, False, 0.0)}
         return facts | {"parameters": sum(p.numel() for p in self.model.parameters())}
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **stock: Any) -> Any:
@@ -94,7 +96,11 @@ class ResumableTrainer(Trainer):
         self.resumed_from = checkpoint
         if checkpoint is not None:
             _, facts = checkpoints.read_sidecars(checkpoint)
-            checkpoints.check_identity(facts.get("identity", {}), self.identity(), checkpoint)
+            usual = type(self.args).public_defaults()  # what an older run, which does not tell an option, had
+            config = self.model.config
+            saved = {n: str(usual[n]) for n in _OPTIONS} | facts.get("identity", {})
+            saved |= checkpoints.model_facts(type(config).from_pretrained(checkpoint))
+            checkpoints.check_identity(saved, {**self.identity(), **checkpoints.model_facts(config)}, checkpoint)
             if self.is_deepspeed_enabled:
                 checkpoints.check_for_deepspeed(facts, checkpoint, self.args.world_size)
             checkpoints.warn_of_origin(facts, checkpoint)

@@ -46,3 +46,10 @@ def other_masking(stage):
 
 def other_model(stage):
     refuses(stage, model=tiny_model("deberta"))
+
+
+def other_heads(stage):
+    """As many weights of the same shapes, and another model."""
+    model = tiny_model()
+    model.config.num_attention_heads = 4
+    refuses(stage, model=type(model)(model.config))

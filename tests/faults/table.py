@@ -91,4 +91,5 @@ FAULTS = [
     Fault("resume: other optimizer", runs.other_optimizer, r"differs in .*learning_rate \(was '0.001', is '0.5'\)"),
     Fault("resume: other masking", runs.other_masking, "differs in .*masking rate"),
     Fault("resume: other model", runs.other_model, "differs in .*parameters"),
+    Fault("resume: other heads", runs.other_heads, r"differs in model num_attention_heads \(was 2, is 4\)"),
 ]

@@ -8,6 +8,8 @@ import torch
 from stops import StopAfter
 from tiny import tiny_stream, tiny_trainer
 
+from babylm_hf.errors import ResumeError
+
 STEPS = 9
 
 
@@ -73,6 +75,8 @@ def test_a_run_with_muon_resumes_bit_for_bit(tmp_path, uninterrupted):
     rows, adamw = uninterrupted
     whole = _run(tmp_path / "whole", rows, muon=True)
     _run(tmp_path / "cut", rows, callbacks=[StopAfter(4)], muon=True)
+    with pytest.raises(ResumeError, match=r"differs in muon_momentum \(was '0.95', is '0.9'\)\."):
+        _run(tmp_path / "cut", rows, resume="auto", muon=True, muon_momentum=0.9)
     resumed = _run(tmp_path / "cut", rows, resume="auto", muon=True)
     assert _losses(resumed) == _losses(whole) != _losses(adamw)
     for name, value in whole.model.state_dict().items():
