@@ -161,7 +161,11 @@ def _name(runs: Mapping[int, Run]) -> str:
 
 
 def _settings(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that decides what comes out of a run, but its seed."""
+    """Everything that decides what comes out of a run, but its seed.
+
+    The words that it was shown are not among them: where `--max_words` ends a run within a pass they differ a little
+    with the order of the rows, and so with the seed.
+    """
     options = {
         name: value
         for name, value in facts["hyperparameters"]["all"].items()
@@ -175,7 +179,6 @@ def _settings(facts: Mapping[str, Any]) -> dict[str, Any]:
         "tokenizer": facts["tokenizer"]["sha256"],
         "text": facts["data"]["fingerprint"],
         "parameters": facts["model"]["num_parameters"],
-        "plan: words": facts["plan"]["total_words"],
     }
 
 

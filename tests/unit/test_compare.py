@@ -146,6 +146,16 @@ def test_outcomes_that_do_not_fit_the_score_are_not_used(tmp_path):
         compare(read_configurations(runs))
 
 
+def test_seeds_that_saw_a_few_words_more_are_one_configuration(tmp_path):
+    from synthetic_record import MANIFEST
+
+    runs = [
+        make_run(tmp_path / str(seed), "soft", seed, plan={**MANIFEST["plan"], "total_words": 20_000 - seed})
+        for seed in range(2)  # what `--max_words` fits in depends on the order of the rows
+    ]
+    assert [list(one.runs) for one in read_configurations(runs)] == [[0, 1]]
+
+
 def test_one_seed_is_no_claim(tmp_path):
     found = compare(read_configurations([*runs_of(tmp_path, "soft", [0]), *runs_of(tmp_path, "hard", [0], shift=0.2)]))
     assert {one.verdict for one in found.differences} == {"too few seeds"}
