@@ -47,6 +47,17 @@ def test_it_runs_as_a_recipe_and_its_card_names_it(tmp_path, few_pairs):
     assert not (output / "record" / "masking.json").exists()
 
 
+def test_its_demonstration_differs_from_the_one_it_is_compared_with_in_the_policy_alone():
+    ours, theirs = (
+        recipe.parse(["--demo"]) for recipe in (FIRST_MENTION, load_recipe(REPOSITORY / "recipes" / "regular_mlm.py"))
+    )
+    for group in ("corpus", "tokenizer", "model", "evaluation"):
+        assert getattr(ours, group) == getattr(theirs, group)
+    own, other = ours.training.to_public_dict(), theirs.training.to_public_dict()
+    assert {name for name, value in own.items() if other[name] != value} <= {"output_dir", "run_name", "logging_dir"}
+    assert (ours.masking.mlm_prob, ours.masking.mask_decay) == (theirs.masking.mlm_prob, theirs.masking.mask_decay)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_notebook_runs(tmp_path):
