@@ -100,7 +100,7 @@ def _torch() -> list[Check]:
         return [Check("torch", "fail", f"cannot be imported: {error}", "install it again")]
     threads = torch.get_num_threads()
     build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU build"
-    return [Check("torch", "ok", f"{torch.__version__}, {build}, {threads} threads")]
+    return [Check("torch", "ok", f"{torch.__version__}, {build}, {threads} thread{'s' * (threads > 1)}")]
 
 
 def _processor() -> list[Check]:
@@ -111,7 +111,7 @@ def _processor() -> list[Check]:
     memory = ""
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = f", {readable_size(os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE'))} of memory"
-    checks = [Check("processor", "ok", f"{model or platform.processor()}, {cores} cores{memory}")]
+    checks = [Check("processor", "ok", f"{model or platform.processor()}, {cores} core{'s' * (cores > 1)}{memory}")]
     if "amx_bf16" in flags or "avx512_bf16" in flags:
         advice = "--bf16 true may be faster than float32; babylm-hf inspect plan ... --measure 5 tells"
         checks.append(Check("instructions", "ok", ", ".join(fast), advice))

@@ -254,7 +254,7 @@ def find_tokenizer(options: Options, sources: list[Any]) -> Any:
         try:
             return load_tokenizer(chosen.tokenizer_if_reachable, lowercase=chosen.lower)
         except CorpusError as error:
-            print(f"{error} A tokenizer is trained on the text instead.", file=sys.stderr)
+            print(f"{error}; a tokenizer is trained on the text instead", file=sys.stderr)
     corpus = options.corpus
     texts = text_digests(sources, corpus.document, corpus.text_field)
     objective = options.model.objective

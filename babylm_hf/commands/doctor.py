@@ -52,7 +52,7 @@ def _lines(check: Check) -> list[str]:
     """One check, at most 80 columns wide."""
     mark, colour = _MARKS[check.state]
     first = f"{check.name:<14} {check.found}"
-    told = textwrap.wrap(first, _WIDTH - 6, subsequent_indent=" " * 15)
+    told = textwrap.wrap(first, _WIDTH - 6, subsequent_indent=" " * 15, break_on_hyphens=False, break_long_words=False)
     if check.advice:
         told += textwrap.wrap("-> " + check.advice, _WIDTH - 6, initial_indent=" " * 15, subsequent_indent=" " * 18)
     return [f"{paint(mark, colour)}  {told[0]}", *(f"      {line}" for line in told[1:])]

@@ -91,12 +91,13 @@ def _plan_text(facts: dict[str, Any]) -> str:
         ),
     ]
     if rates := facts["rates"]:
-        shown = [rates[round(part * (len(rates) - 1))] for part in (0, 0.25, 0.5, 0.75, 1)]
+        shown = [rates[n] for n in sorted({round(part * (len(rates) - 1)) for part in (0, 0.25, 0.5, 0.75, 1)})]
         lines += ["", "mask rate  " + "  ".join(f"{100 * r['mask_rate']:.1f} % at {r['step']:,}" for r in shown)]
-    lines += ["", f"{len(plan['milestones'])} milestones"]
+    lines += ["", f"{len(plan['milestones'])} milestone{'s' * (len(plan['milestones']) != 1)}"]
     lines += [f"  {m['name']:<12} step {m['step']:>8,}  {m['words_seen']:>14,} words" for m in plan["milestones"]]
     if plan["unreached"]:
-        lines.append(f"  not reached: {', '.join(f'{words:,}' for words in plan['unreached'])} words")
+        told = f"not reached: {', '.join(f'{words:,}' for words in plan['unreached'])} words"
+        lines += textwrap.wrap(told, _WIDTH, initial_indent="  ", subsequent_indent=" " * 15)
     lines += [
         "",
         f"disk       {size(disk['total'])} (a model {size(disk['model'])}, a checkpoint {size(disk['checkpoint'])}); "

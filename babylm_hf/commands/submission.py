@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -47,6 +49,18 @@ def write(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps({"file": str(file), "missing": list(problems)}, indent=1))
         return
-    for problem in problems:
+    for problem in _once(problems):
         print(f"missing: {problem}", file=sys.stderr)
     print(file)
+
+
+def _once(problems: Sequence[str]) -> list[str]:
+    """The problems, with one that several milestones have told once: `results/m/{chck_1M,chck_2M}/...`."""
+    milestones: dict[tuple[str, str], list[str]] = {}
+    for problem in problems:
+        before, name, after = [*re.split(r"(?<=/)(chck_\w+)(?=/)", problem, maxsplit=1), "", ""][:3]
+        milestones.setdefault((before, after), []).append(name)
+    return [
+        before + (f"{{{','.join(names)}}}" if len(names) > 1 else names[0]) + after
+        for (before, after), names in milestones.items()
+    ]
