@@ -11,7 +11,7 @@ install:  ## install the package with all development tools into the active envi
 test:  ## run the default tests (under 12 minutes on two cores)
 	python -m pytest -n 2
 
-test-slow:  ## run the tests marked slow
+test-slow:  ## run the tests marked slow, among them every command that the pages show
 	python -m pytest -m slow
 
 old-transformers:  ## check that transformers 4.51 reads what we write (fetches it into build/)
