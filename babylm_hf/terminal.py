@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import unicodedata
 from typing import Literal, TextIO
 
 _CODES = {"bold": "1", "red": "31", "green": "32", "yellow": "33"}
@@ -27,6 +28,11 @@ def paint(text: str, colour: Literal["bold", "red", "green", "yellow"], stream: 
     if not coloured(sys.stdout if stream is None else stream):
         return text
     return f"\033[{_CODES[colour]}m{text}\033[0m"
+
+
+def harmless(text: str, kept: str = "\n\t") -> str:
+    """The text without what a terminal would obey: a model may write any control character. Each becomes U+FFFD."""
+    return "".join("\ufffd" if unicodedata.category(one) == "Cc" and one not in kept else one for one in text)
 
 
 def say_error(what: str, sentence: object, colour: Literal["red", "yellow"] = "red") -> None:

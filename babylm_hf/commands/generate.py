@@ -7,6 +7,8 @@ import json
 import secrets
 from typing import Any
 
+from ..terminal import harmless
+
 _SAMPLING = (
     "sampler",
     "steps",
@@ -97,7 +99,7 @@ def write_texts(options: argparse.Namespace) -> None:
     if options.show_steps:
         print()
     for text in texts:
-        print(text.text)
+        print(harmless(text.text))
 
 
 def _watcher(drafts: list[list[str]], *, quiet: bool) -> Any:
@@ -110,6 +112,6 @@ def _watcher(drafts: list[list[str]], *, quiet: bool) -> Any:
         if not quiet:
             for number, text in enumerate(texts):
                 label = f"{len(drafts) - 1:>3}" + (f".{number + 1}" if len(texts) > 1 else "")
-                print(f"{label}  {text}", flush=True)
+                print(f"{label}  {harmless(text.replace(chr(10), '↵'))}", flush=True)
 
     return watch

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
+from ..terminal import harmless
 
 _WIDTH = 80
 _LOGGED = ("loss", "learning_rate", "grad_norm", "mask_rate", "mask_rate_realised")
@@ -118,6 +119,7 @@ def _plan_text(facts: dict[str, Any]) -> str:
 def show_run(options: argparse.Namespace) -> None:
     """Print what the record of a run says."""
     from ..inspection.runs import run_facts
+    from ..publishing.markdown import duration
 
     facts = run_facts(options.run)
     if options.json:
@@ -127,7 +129,7 @@ def show_run(options: argparse.Namespace) -> None:
     print(f"{facts['name']}, recipe {facts['recipe']}, {facts['state']}")
     print(f"step {step:,} of {steps or 0:,}, {words:,} of {planned or 0:,} words")
     if facts["seconds"]:
-        print(f"{facts['seconds']:,.0f} seconds of training, {facts['words_per_second']:,.0f} words a second")
+        print(f"{duration(facts['seconds'])} of training, {facts['words_per_second']:,.0f} words a second")
     for event in facts["resumes"]:
         print(f"resumed at step {event['step']:,}, {event['time']}")
     print("\noptions that are not the default")
@@ -189,6 +191,7 @@ def show_predictions(options: argparse.Namespace) -> None:
 
 
 def _cut(line: str) -> str:
+    line = harmless(line, kept="")
     return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"
 
 

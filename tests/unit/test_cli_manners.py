@@ -17,7 +17,7 @@ from babylm_hf.commands.examples import EXAMPLES, FIRST
 from babylm_hf.errors import Preempted
 from babylm_hf.parsing import commands_of, did_you_mean
 from babylm_hf.sweep import find_recipe, load_recipe
-from babylm_hf.terminal import coloured, no_bars_without_a_terminal, paint
+from babylm_hf.terminal import coloured, harmless, no_bars_without_a_terminal, paint
 
 LEAVES = dict(commands_of(build_parser()))
 
@@ -95,6 +95,11 @@ def test_what_is_like_nothing_is_not_guessed_at(capsys):
     sentence = refused(capsys, "xyzzy")
     assert "corpus" in sentence
     assert "did you mean" not in sentence
+
+
+def test_what_a_model_writes_commands_no_terminal():
+    assert harmless("a\n\tb é 猫") == "a\n\tb é 猫"
+    assert harmless("\x1b[2Ja\x07\x9b\r") == "\ufffd[2Ja\ufffd\ufffd\ufffd"
 
 
 def test_colours_are_for_terminals_only(monkeypatch):
