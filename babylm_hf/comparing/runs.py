@@ -147,12 +147,15 @@ def read_configurations(sources: Sequence[str]) -> list[Configuration]:
 
 
 def _told_apart(one: Configuration, others: Sequence[Configuration]) -> str:
-    """Its name, and where others have the same the first options in which they differ."""
+    """Its name, and where others have the same the first options in which they differ: one if that is enough."""
     same = [other for other in others if other.name == one.name]
     if len(same) == 1:
         return one.name
     options = list(differing(same))[:_SHOWN_OPTIONS]
-    return f"{one.name} ({', '.join(f'{name} {setting(one.settings.get(name))}' for name in options)})"
+    if len({setting(other.settings.get(options[0])) for other in same}) == len(same):
+        del options[1:]
+    told = [f"{name.removeprefix('method: ')} {setting(one.settings.get(name))}" for name in options]
+    return f"{one.name} ({', '.join(told)})"
 
 
 def _name(runs: Mapping[int, Run]) -> str:

@@ -153,8 +153,8 @@ def test_thirty_configurations_look_different():
 
 
 def test_names_that_are_alike_are_told_apart(tmp_path):
-    arguments = {"learning_rate": 0.01, "seed": 0}
-    other = {**arguments, "learning_rate": 0.02}
+    arguments = {"learning_rate": 0.01, "weight_decay": 0.1, "seed": 0}
+    other = {**arguments, "learning_rate": 0.02, "weight_decay": 0.2}  # the first option is enough to tell
     runs = [make_run(tmp_path / f"{i}", "soft", i, arguments=a) for i, a in enumerate((arguments, other))]
     names = [one.name for one in read_configurations(runs)]
     assert names == ["soft (learning_rate 0.01)", "soft (learning_rate 0.02)"]
