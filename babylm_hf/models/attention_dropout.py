@@ -21,6 +21,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from .distances import diagonals, sum_by_distance, with_distances
 from .dropout import LEVELS, Draws, scaled_product, threshold_of
 
 NAME = "sdpa_fast_dropout"
@@ -76,17 +77,26 @@ def attend(
 
 
 def attention_with_dropout(
-    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, threshold: int, scale: float
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None,
+    threshold: int,
+    scale: float,
+    by_query: Tensor | None = None,
+    by_key: Tensor | None = None,
 ) -> Tensor:
-    """softmax(scale * q k^T + bias), dropout, times v, on a CPU.
+    """softmax(scale * q k^T + bias + what distances add), dropout, times v, on a CPU.
 
     Args:
         query, key, value: `[M, N, L, d]`, examples and heads in either order; the result is of that shape.
-        bias: `[M, N, L, L]`; its gradient is made where it is asked for.
+        bias: `[M, N, L, L]`, without gradient.
         threshold: of 65,536 levels those that are dropped.
         scale: of the products.
+        by_query, by_key: `[M, d, 2L - 1]`, vectors of the distances; their products with the queries and the keys are
+            added as in `distances.by_distance`.
     """
-    context: Tensor = _Attention.apply(query, key, value, bias, threshold, scale)
+    context: Tensor = _Attention.apply(query, key, value, bias, by_query, by_key, threshold, scale)
     return context
 
 
@@ -95,7 +105,15 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, threshold: int, scale: float
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        bias: Tensor | None,
+        by_query: Tensor | None,
+        by_key: Tensor | None,
+        threshold: int,
+        scale: float,
     ) -> Tensor:
         outer, inner, length, size = query.shape
         ctx.scales = scale, LEVELS / (LEVELS - threshold)
@@ -105,33 +123,51 @@ class _Attention(torch.autograd.Function):
         context, nothing = torch.empty_like(query), query.new_zeros(())
         for rows, part in _parts(outer, inner, length):
             given = nothing if bias is None else bias[rows].reshape(-1, length, length)
-            scores = torch.baddbmm(given, query[part], key[part].transpose(1, 2), beta=bias is not None, alpha=scale)
+            products = [
+                None if table is None else with_distances(states[part], table[rows])
+                for states, table in ((query, by_query), (key, by_key))
+            ]
+            if any(found is not None for found in products):
+                given = sum_by_distance(*products) if bias is None else given + sum_by_distance(*products)
+            scores = torch.baddbmm(given, query[part], key[part].transpose(1, 2), beta=given.dim() > 0, alpha=scale)
             chances = torch.softmax(scores, -1, out=probabilities[part])
             draws.fill(keep[part])
             torch.bmm(scaled_product(chances, keep[part], ctx.scales[1]), value[part], out=context[part])
-        ctx.save_for_backward(query, key, value, probabilities, keep)
+        ctx.save_for_backward(query, key, value, by_query, by_key, probabilities, keep)
         return context.view(outer, inner, length, size)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, probabilities, keep = ctx.saved_tensors
+        query, key, value, by_query, by_key, probabilities, keep = ctx.saved_tensors
         scale, factor = ctx.scales
         shape, gradient = gradients[0].shape, gradients[0].reshape(query.shape)
         of_query, of_key, of_value = (torch.empty_like(query) for _ in range(3))
-        nothing = query.new_zeros(())
-        of_bias = torch.empty_like(probabilities) if ctx.needs_input_grad[3] else None
-        for _, part in _parts(*shape[:3]):
+        of_by_query, of_by_key = (
+            None if table is None else table.new_empty(table.shape) for table in (by_query, by_key)
+        )
+        room, nothing = query.new_zeros(0), query.new_zeros(())
+        for rows, part in _parts(*shape[:3]):
             chances, kept, slope = probabilities[part], keep[part], gradient[part]
             torch.bmm(scaled_product(chances, kept, factor).transpose(1, 2), slope, out=of_value[part])
-            of_chances = scaled_product(torch.bmm(slope, value[part].transpose(1, 2)), kept, factor)
-            of_scores = of_chances if of_bias is None else of_bias[part]
-            torch._softmax_backward_data(of_chances, chances, -1, chances.dtype, grad_input=of_scores)
+            of_scores = scaled_product(torch.bmm(slope, value[part].transpose(1, 2)), kept, factor)
+            torch._softmax_backward_data(of_scores, chances, -1, chances.dtype, grad_input=of_scores)
+            flipped = of_scores.transpose(1, 2)
             torch.baddbmm(nothing, of_scores, key[part], beta=0, alpha=scale, out=of_query[part])
-            torch.baddbmm(nothing, of_scores.transpose(1, 2), query[part], beta=0, alpha=scale, out=of_key[part])
-        if of_bias is not None:
-            of_bias = of_bias.view(*shape[:3], -1)
-        return of_query.view(shape), of_key.view(shape), of_value.view(shape), of_bias, None, None
+            torch.baddbmm(nothing, flipped, query[part], beta=0, alpha=scale, out=of_key[part])
+            for states, table, of_states, of_table, slopes in (
+                (query, by_query, of_query, of_by_query, of_scores),
+                (key, by_key, of_key, of_by_key, flipped),
+            ):
+                if table is not None and of_table is not None:
+                    if len(room) < len(slopes):  # outside the diagonals it stays zero
+                        room = query.new_zeros(*slopes.shape[:2], table.shape[-1])
+                    diagonals(room[: len(slopes)]).copy_(slopes)
+                    moved = room[: len(slopes)].view(len(table[rows]), -1, table.shape[-1])
+                    by_head = (len(moved), -1, query.shape[-1])
+                    of_states[part].view(by_head).baddbmm_(moved, table[rows].transpose(1, 2))
+                    torch.bmm(states[part].view(by_head).transpose(1, 2), moved, out=of_table[rows])
+        return of_query.view(shape), of_key.view(shape), of_value.view(shape), None, of_by_query, of_by_key, None, None
 
 
 def _parts(outer: int, inner: int, length: int) -> Iterator[tuple[slice, slice]]:

@@ -17,8 +17,10 @@ from torch.autograd.function import once_differentiable
 
 from ..models.heads import PositionSelector, evaluating, logits_of, probe_batch, select_positions
 
-_MOST_LOGITS = 1 << 24
-"""Logits held at a time, 64 MB in float32: 1,048 targets of 16,000 pieces."""
+_MOST_LOGITS = 1 << 25
+"""Logits held at a time, 128 MB in float32: 2,097 targets of 16,000 pieces."""
+_CACHED = 1 << 19
+"""Logits that a CPU works on at a time, in float32: what stays in the caches of its cores."""
 
 
 def rounded(count: int) -> int:
@@ -32,7 +34,7 @@ def rounded(count: int) -> int:
 
 
 class ChunkedCrossEntropy(torch.autograd.Function):
-    """Summed cross-entropy of `hidden @ weight.T + bias`, the losses one by one, and the best guesses."""
+    """Summed cross-entropy of `hidden @ weight.T + bias`, the losses one by one, and which were guessed."""
 
     @staticmethod
     def forward(
@@ -45,7 +47,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         train: bool,
         chunk: int,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The sum float32, losses float32 `[N]` (without gradient), and guesses int64 `[N]`.
+        """The sum float32, losses float32 `[N]` (without gradient), and bool `[N]`, whose target is the best guess.
 
         Args:
             hidden: `[M, H]`, M >= N: what stands beyond the targets only makes a shape that has been met before.
@@ -61,43 +63,30 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
         with torch.autocast(kind, enabled=False):
             states, matrix = hidden.to(dtype), weight.to(dtype)
-            offset = None if bias is None else bias.to(dtype)
-            losses = torch.empty(len(targets), dtype=torch.float32, device=states.device)
-            guesses = torch.empty(len(targets), dtype=torch.int64, device=states.device)
+            found = torch.empty(len(targets), dtype=torch.float32, device=states.device)
+            right = torch.empty(len(targets), dtype=torch.bool, device=states.device)
             of_states = torch.zeros_like(states) if train else None
             of_matrix = torch.zeros_like(weight, dtype=torch.float32) if train else None
             of_offset = torch.zeros_like(bias, dtype=torch.float32) if train and bias is not None else None
             for start in range(0, len(targets), chunk):
-                part, wanted = states[start : start + chunk], targets[start : start + chunk]
-                number, at = len(wanted), torch.arange(len(wanted), device=part.device)
-                logits = nn.functional.linear(part, matrix, offset).float()
-                chances = torch.softmax(logits, dim=-1)
-                # The best probability is never tiny, so that the norm is exact: it is logit - log p of any piece.
-                best, guess = chances[:number].max(-1)
-                norm = logits[at, guess] - best.log()
-                losses[start : start + chunk] = norm - logits[at, wanted]
-                guesses[start : start + chunk] = guess
-                del logits
+                rows = slice(start, start + chunk)
+                logits, wanted = nn.functional.linear(states[rows], matrix), targets[rows]
+                counts = None if factors is None else factors[rows]
+                found[rows], right[rows] = _to_slopes(logits, bias, wanted, counts, of_offset, train)
                 if not train:
                     continue
                 assert of_states is not None
                 assert of_matrix is not None
-                chances[at, wanted] -= 1.0
-                chances[number:] = 0.0
-                if factors is not None:
-                    chances[:number] *= factors[start : start + chunk, None]
-                if of_offset is not None:
-                    of_offset += chances.sum(0)
-                slopes = chances.to(dtype)
-                torch.mm(slopes, matrix, out=of_states[start : start + chunk])
+                logits[len(wanted) :] = 0.0
+                torch.mm(logits, matrix, out=of_states[rows])
                 if dtype == of_matrix.dtype:
-                    of_matrix.addmm_(slopes.T, part)
+                    of_matrix.addmm_(logits.T, states[rows])
                 else:
-                    of_matrix += slopes.T @ part
+                    of_matrix += logits.T @ states[rows]
         ctx.save_for_backward(of_states, of_matrix, of_offset)
         ctx.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
-        ctx.mark_non_differentiable(losses, guesses)
-        return (losses if factors is None else losses * factors).sum(), losses, guesses
+        ctx.mark_non_differentiable(found, right)
+        return (found if factors is None else found * factors).sum(), found, right
 
     @staticmethod
     @once_differentiable
@@ -108,6 +97,60 @@ class ChunkedCrossEntropy(torch.autograd.Function):
             for found, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
         ]
         return (*made, None, None, None, None)
+
+
+def _to_slopes(
+    logits: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    factors: Tensor | None,
+    of_bias: Tensor | None,
+    train: bool,
+) -> tuple[Tensor, Tensor]:
+    """The losses float32 `[N]` of a chunk and whether each target is the best guess; overwrites logits with slopes.
+
+    A CPU takes a few rows at a time through all of this, so that they are read from memory once.
+
+    Args:
+        logits: `[M, V]` without the bias, M >= N; if `train`, the first N rows become the gradient of the summed loss.
+        bias: `[V]`.
+        targets: int64 `[N]`.
+        factors: float32 `[N]`, what each loss counts; 1 where None.
+        of_bias: float32 `[V]`; the gradient of the bias is added to it.
+        train: whether gradients are wanted.
+    """
+    count = len(targets)
+    losses = torch.empty(count, dtype=torch.float32, device=logits.device)
+    right = torch.empty(count, dtype=torch.bool, device=logits.device)
+    at_once = max(1, _CACHED // logits.shape[1]) if logits.device.type == "cpu" else max(1, count)
+    for start in range(0, count, at_once):
+        rows = slice(start, min(start + at_once, count))
+        scores, wanted = logits[rows].float(), targets[rows, None]
+        if bias is not None:
+            scores += bias
+        best, score = scores.amax(-1, keepdim=True), scores.gather(1, wanted)
+        right[rows] = _is_best(scores, best, score, wanted)
+        chances = scores.sub_(best).exp_()
+        total = chances.sum(-1, keepdim=True)
+        losses[rows] = (best + total.log() - score).squeeze(1)
+        if not train:
+            continue
+        weight = torch.ones_like(total) if factors is None else factors[rows, None]
+        chances.mul_(weight / total).scatter_add_(1, wanted, -weight)
+        if of_bias is not None:
+            of_bias += chances.sum(0)
+        logits[rows] = chances
+    return losses, right
+
+
+def _is_best(scores: Tensor, best: Tensor, score: Tensor, wanted: Tensor) -> Tensor:
+    """bool `[n]`: the target is what `argmax` finds in its row. To look for the place of a maximum is slow."""
+    right = (score == best).squeeze(1)
+    if scores.device.type != "cpu":  # there a number of rows that depends on the data would have to be waited for
+        return scores.argmax(-1) == wanted.squeeze(1)
+    reached = right.nonzero().squeeze(1)  # of equals, which bfloat16 has many of, the first counts
+    right[reached] = scores[reached].argmax(-1) == wanted[reached, 0]
+    return right
 
 
 class LinearHead:
@@ -146,7 +189,7 @@ class LinearHead:
         factors: Tensor | None = None,
         forward: Callable[..., Any] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The summed loss with gradient, the losses float32 `[N]`, and the best guesses int64 `[N]`.
+        """The summed loss with gradient, the losses float32 `[N]`, and bool `[N]`, whose target is the best guess.
 
         Args:
             inputs: keyword arguments of the model, no labels.

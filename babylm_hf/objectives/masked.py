@@ -55,7 +55,7 @@ class SummedLosses(TargetLosses):
 
     Attributes:
         summed: their (weighted) sum with gradient; `losses` has none.
-        guessed: int64 `[N]`, the most probable piece.
+        guessed: bool `[N]`: the most probable piece is the target.
     """
 
     summed: Tensor | None = None
@@ -67,7 +67,7 @@ class SummedLosses(TargetLosses):
 
     def correct(self) -> Tensor:
         """bool `[N]`: the most probable piece is the target."""
-        return self.guessed == self.target_ids if self.guessed is not None else super().correct()
+        return self.guessed if self.guessed is not None else super().correct()
 
 
 def to_targets(batch: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from tiny import tiny_model
 from torch import nn
 
-from babylm_hf.models.attention_dropout import NAME, attend, use_fast_attention_dropout
+from babylm_hf.models.attention_dropout import NAME, attend, attention_with_dropout, use_fast_attention_dropout
 from babylm_hf.models.dropout import LEVELS, Draws, fast_dropout, is_fast, use_fast_dropout
 
 
@@ -98,6 +98,46 @@ def test_attention_is_the_formula_with_its_gradients(masked, chunk, monkeypatch)
     expected = plain_attention(*states, mask, keep, rate)
     assert torch.allclose(found, expected, atol=1e-12)
     ours, theirs = (torch.autograd.grad((out * slopes).sum(), states) for out in (found, expected))
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one, other, atol=1e-12)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("parts", [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("chunk", [1, 3 * 5 * 7 * 7])
+def test_scores_by_distance_are_those_read_by_index(masked, parts, chunk, monkeypatch):
+    monkeypatch.setattr("babylm_hf.models.attention_dropout._CHUNK", chunk)
+    heads, rows, length, size, rate, scale = 4, 5, 7, 6, 0.25, 0.3
+    torch.manual_seed(0)
+    states = [torch.randn(heads, rows, length, size).double().requires_grad_() for _ in range(3)]
+    # A transposed table, as a projection makes it.
+    tables = [torch.randn(heads, 2 * length - 1, size).double().transpose(1, 2).requires_grad_() for _ in range(2)]
+    hidden = torch.rand(1, rows, 1, length) < 0.3
+    bias = hidden.double().mul(-1e9).expand(heads, rows, length, length) if masked else None
+    slopes = torch.randn(heads, rows, length, size).double()
+    given = [table if wanted else None for table, wanted in zip(tables, parts, strict=True)]
+    torch.manual_seed(9)
+    found = attention_with_dropout(*states, bias, round(rate * LEVELS), scale, *given)
+    torch.manual_seed(9)
+    draws, keep = Draws(round(rate * LEVELS)), torch.empty(heads, rows, length, length).double()
+    for part in keep.split(max(1, chunk // (rows * length * length))):
+        draws.fill(part)
+    place = torch.arange(length)
+    column = place[None, :] - place[:, None] + length - 1  # of query i for key j
+    query, key, value = states
+    scores = scale * query @ key.transpose(-1, -2)
+    by_query, by_key = given
+    if by_query is not None:
+        scores = scores + (query @ by_query[:, None]).gather(-1, column.expand(heads, rows, -1, -1))
+    if by_key is not None:
+        by_row = (key @ by_key[:, None]).gather(-1, column.expand(heads, rows, -1, -1))
+        scores = scores + by_row.transpose(-1, -2)
+    if bias is not None:
+        scores = scores + bias
+    expected = scores.softmax(-1) * keep / (1 - round(rate * LEVELS) / LEVELS) @ value
+    assert torch.allclose(found, expected, atol=1e-12)
+    wanted = [*states, *(table for table in given if table is not None)]
+    ours, theirs = (torch.autograd.grad((out * slopes).sum(), wanted) for out in (found, expected))
     for one, other in zip(ours, theirs, strict=True):
         assert torch.allclose(one, other, atol=1e-12)
 

@@ -48,3 +48,24 @@ def test_loss_gradients_and_guesses_are_those_of_all_logits(architecture, weight
     assert gradients.keys() == wanted.keys()
     for name, gradient in gradients.items():
         assert torch.allclose(gradient, wanted[name], atol=1e-6), name
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("cached", [1, 3 * VOCABULARY, 1 << 20])
+def test_of_equal_logits_the_first_is_the_guess_and_slopes_are_those_of_autograd(dtype, cached, monkeypatch):
+    monkeypatch.setattr(chunked, "_CACHED", cached)
+    draw = torch.Generator().manual_seed(0)
+    # Few levels, so that most rows have several best pieces.
+    logits = torch.randint(-3, 4, (8, VOCABULARY), generator=draw).to(dtype)
+    targets = logits.float().topk(2, dim=-1).indices[:, 0]
+    targets[::2] = logits[::2].argmax(-1)
+    factors = torch.rand(8, generator=draw)
+    leaf = logits.double().requires_grad_()
+    expected = torch.nn.functional.cross_entropy(leaf, targets, reduction="none")
+    (expected * factors).sum().backward()
+    right = logits.argmax(-1) == targets
+    losses, found = chunked._to_slopes(logits, None, targets, factors, None, train=True)
+    assert torch.equal(found, right)
+    assert found.any()
+    assert torch.allclose(losses.double(), expected.detach(), atol=1e-5)
+    assert torch.allclose(logits.double(), leaf.grad, atol=1e-6, rtol=2 * torch.finfo(dtype).eps)
