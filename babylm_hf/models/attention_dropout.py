@@ -6,7 +6,8 @@ a time, so that scores and random bits stay in a core's cache, and kept are the 
 
     use_fast_attention_dropout(model)      # any model that takes its attention from transformers' AttentionInterface
 
-Without dropout, off a CPU and under `torch.compile` it is the stock attention. The choice is not saved with a model.
+Without dropout and off a CPU it is the stock attention, under `torch.compile` the plain formula. The choice is not
+saved with a model.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from .distances import diagonals, sum_by_distance, with_distances
-from .dropout import LEVELS, Draws, scaled_product, threshold_of
+from .dropout import LEVELS, Draws, fast_dropout, scaled_product, threshold_of
 
 NAME = "sdpa_fast_dropout"
 _CHUNK = 1 << 20
@@ -73,7 +74,13 @@ def attend(
     if bias is not None:
         bias = bias.to(query.dtype).expand(*query.shape[:3], -1)
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-    return attention_with_dropout(query, key, value, bias, threshold, scale).transpose(1, 2).contiguous(), None
+    if torch.compiler.is_compiling():  # what the loop below saves, a compiler saves in its way
+        scores = torch.matmul(query * scale, key.transpose(-1, -2))
+        probabilities = (scores if bias is None else scores + bias).softmax(-1)
+        context = torch.matmul(fast_dropout(probabilities, dropout), value)
+    else:
+        context = attention_with_dropout(query, key, value, bias, threshold, scale)
+    return context.transpose(1, 2).contiguous(), None
 
 
 def attention_with_dropout(

@@ -82,12 +82,14 @@ def _attention(
     """The context `[heads, B, L, d]` and, where they exist as a whole, the probabilities `[B, heads, L, L]`."""
     shape = (*query.shape[:3], query.shape[2])
     bias = None
-    # On a CPU it costs nothing to look whether there is padding at all.
-    if query.device.type != "cpu" or not bool(mask.all()):
+    # On a CPU it costs nothing to look whether there is padding at all; a compiler would have to stop there.
+    compiling = torch.compiler.is_compiling()
+    if query.device.type != "cpu" or compiling or not bool(mask.all()):
         hidden = ~mask.bool().transpose(0, 1)
         # Half of the lowest number leaves room for the scores that are added to it.
         bias = query.new_zeros(hidden.shape).masked_fill_(hidden, torch.finfo(query.dtype).min / 2).expand(shape)
-    threshold = threshold_of(self.dropout.p, query) if self.training and is_fast(self.dropout) else None
+    drops = self.training and is_fast(self.dropout) and not compiling
+    threshold = threshold_of(self.dropout.p, query) if drops else None
     if threshold is not None:
         return attention_with_dropout(query, key, value, bias, threshold, scale, by_query, by_key), None
     query, key, value = (states.flatten(0, 1) for states in (query, key, value))

@@ -6,6 +6,9 @@ are at least round(p * 65,536), so the rate is exact to 1 / 131,072, and what is
 The numbers come from SFC64 (numpy), seeded for every call by one draw of torch's own generator: `torch.manual_seed`
 decides them all, as it does for the stock dropout, and so do the generator states that gradient checkpointing keeps.
 
+Under `torch.compile`, which cannot call numpy, the bits are a hash of an element's place and two draws of torch's
+generator: the compiler fuses it with the operations around it, and makes it anew for the gradient.
+
 Only what happens while training on a CPU changes: modules, weights and what is saved are the stock ones.
 """
 
@@ -45,17 +48,37 @@ def _forward(self: Any, input: Tensor) -> Tensor:
 def fast_dropout(states: Tensor, rate: float) -> Tensor:
     """Zero each element with probability `rate` and scale the others to keep the mean; floating point of any shape.
 
-    Off a CPU, under `torch.compile` and at the ends of the range it is torch's own dropout.
+    Off a CPU and at the ends of the range it is torch's own dropout.
     """
     threshold = threshold_of(rate, states)
-    return F.dropout(states, rate) if threshold is None else _Dropout.apply(states, threshold)
+    if threshold is None:
+        return F.dropout(states, rate)
+    if torch.compiler.is_compiling():
+        return _hashed_dropout(states, threshold)
+    kept: Tensor = _Dropout.apply(states, threshold)
+    return kept
 
 
 def threshold_of(rate: float, states: Tensor) -> int | None:
     """Of 65,536 levels those that are dropped; None where the stock dropout has to do."""
     threshold = round(rate * LEVELS)
-    usable = states.device.type == "cpu" and 0 < threshold < LEVELS and not torch.compiler.is_compiling()
-    return threshold if usable else None
+    return threshold if states.device.type == "cpu" and 0 < threshold < LEVELS else None
+
+
+def _hashed_dropout(states: Tensor, threshold: int) -> Tensor:
+    """Dropout by a hash of the place; the multipliers are those of Wellons' lowbias32 (2018)."""
+    place = torch.arange(states.numel(), dtype=torch.int32, device=states.device).view(states.shape)
+    first, second = torch.randint(-(1 << 31), (1 << 31) - 1, (2,), dtype=torch.int32, device=states.device).unbind()
+    bits = place * -1640531535 + first  # an odd number near 2^32 divided by the golden ratio
+    bits = (bits ^ _shifted(bits, 16) ^ second) * 0x7FEB352D
+    bits = (bits ^ _shifted(bits, 15)) * (0x846CA68B - (1 << 32))
+    keep = _shifted(bits, 16) >= threshold
+    return torch.where(keep, states * (LEVELS / (LEVELS - threshold)), torch.zeros((), dtype=states.dtype))
+
+
+def _shifted(bits: Tensor, by: int) -> Tensor:
+    """int32, shifted to the right as if it had no sign."""
+    return (bits >> by) & ((1 << (32 - by)) - 1)
 
 
 class _Dropout(torch.autograd.Function):
