@@ -139,7 +139,8 @@ def _to_slopes(
         chances.mul_(weight / total).scatter_add_(1, wanted, -weight)
         if of_bias is not None:
             of_bias += chances.sum(0)
-        logits[rows] = chances
+        if chances.dtype != logits.dtype:  # else they are the logits' own memory
+            logits[rows] = chances
     return losses, right
 
 

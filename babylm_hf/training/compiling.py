@@ -1,9 +1,10 @@
-"""`--torch_compile`: the body of the model is compiled, for training only and for shapes that keep coming.
+"""`--torch_compile`: the layers of the model are compiled, for training only and for shapes that keep coming.
 
 The stock way compiles the whole model as it is called. Here targets are chosen by hooks in front of the head, which
-change with every batch, and held-out text comes in shapes of its own: so what is compiled is the encoder or decoder
-without its head (`model.base_model`), and only calls with gradients go there, from the third of a shape on. Modules,
-weights and what is saved stay the stock ones. Price: half a minute to a minute for each shape on a CPU.
+change with every batch, and held-out text comes in shapes of its own: so what is compiled is the layer that the encoder
+or decoder (`model.base_model`) repeats, once for all of them, and only calls with gradients go there, from the third of
+a shape on. Modules, weights and what is saved stay the stock ones. Price: some ten seconds for each shape on a CPU. All
+layers as one function take minutes there, and run slower.
 """
 
 from __future__ import annotations
@@ -23,23 +24,23 @@ _SHAPES = 6
 
 
 class CompiledForward:
-    """The forward of a body: compiled while training, else as it is.
+    """The forward of a module: compiled while training, else as it is.
 
     Args:
-        body: the module; its `forward` is replaced.
+        module: the module; its `forward` is replaced.
         compiler: what compiles a function; `torch.compile` with the options of the run.
     """
 
-    def __init__(self, body: nn.Module, compiler: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-        self.body = body
-        self.plain = body.forward
+    def __init__(self, module: nn.Module, compiler: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        self.module = module
+        self.plain = module.forward
         self.compiled = compiler(self.plain)
         self.seen: Counter[tuple[Any, ...]] = Counter()
-        vars(body)["forward"] = self
+        vars(module)["forward"] = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """As the forward of the body."""
-        if not (self.body.training and torch.is_grad_enabled()):
+        """As the forward of the module."""
+        if not (self.module.training and torch.is_grad_enabled()):
             return self.plain(*args, **kwargs)
         tensors = [v for v in (*args, *kwargs.values()) if isinstance(v, Tensor)]
         shape = tuple(tuple(v.shape) for v in tensors)
@@ -50,19 +51,26 @@ class CompiledForward:
         return self.compiled(*args, **kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        """A copy of the body, such as a moving average, computes as the stock class does."""
-        return MethodType(type(self.body).forward, memo[id(self.body)])
+        """A copy of the module, such as a moving average, computes as the stock class does."""
+        return MethodType(type(self.module).forward, memo[id(self.module)])
 
 
-def compile_body(model: nn.Module, backend: str | None = None, mode: str | None = None) -> None:
-    """Compile the part of `model` below its head in place; once, however often it is called.
+def compile_layers(model: nn.Module, backend: str | None = None, mode: str | None = None) -> None:
+    """Compile the layers of `model` in place, or its body where none repeats; once, however often it is called.
 
     Args:
         model: a model of transformers, not wrapped.
         backend: of `torch.compile`; inductor where None.
         mode: of `torch.compile`.
     """
-    body = getattr(model, "base_model", model)
-    if not isinstance(vars(body).get("forward"), CompiledForward):
-        options: dict[str, Any] = {"backend": backend or "inductor", "mode": mode, "dynamic": False}
-        CompiledForward(body, lambda function: torch.compile(function, **options))
+    options: dict[str, Any] = {"backend": backend or "inductor", "mode": mode, "dynamic": False}
+    for module in _repeated(getattr(model, "base_model", model)):
+        if not isinstance(vars(module).get("forward"), CompiledForward):
+            CompiledForward(module, lambda function: torch.compile(function, **options))
+
+
+def _repeated(body: nn.Module) -> list[nn.Module]:
+    """The modules of the longest list in which all are of one class; the body itself where there is none."""
+    lists = [list(module) for module in body.modules() if isinstance(module, nn.ModuleList)]
+    alike = [layers for layers in lists if len(layers) > 1 and len({type(layer) for layer in layers}) == 1]
+    return max(alike, key=len, default=[body])

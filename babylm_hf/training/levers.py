@@ -25,7 +25,7 @@ from ..models.attention_dropout import use_fast_attention_dropout
 from ..models.deberta_attention import use_fast_attention
 from ..models.dropout import use_fast_dropout
 from .allocator import keep_freed_memory
-from .compiling import compile_body
+from .compiling import compile_layers
 
 if TYPE_CHECKING:
     from .arguments import BabyLMTrainingArguments
@@ -42,7 +42,7 @@ def pull_levers(model: nn.Module, args: BabyLMTrainingArguments) -> None:
     if args.device.type == "cpu":
         _pull_cpu_levers(model, args)
     if args.compiler is not None:
-        compile_body(model, **args.compiler)
+        compile_layers(model, **args.compiler)
 
 
 def _pull_cpu_levers(model: nn.Module, args: BabyLMTrainingArguments) -> None:

@@ -72,6 +72,25 @@ def test_modules_change_only_while_training():
     assert copied[1].forward.__self__ is copied[1]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_compiled_dropout_has_the_rate_the_seed_and_the_gradient_of_the_other(dtype):
+    compiled = torch.compile(lambda states: fast_dropout(states, 0.1), backend="aot_eager", dynamic=False)
+    states = torch.ones(400, 1000, dtype=dtype, requires_grad=True)
+    torch.manual_seed(5)
+    first, second = compiled(states), compiled(states)
+    torch.manual_seed(5)
+    assert torch.equal(compiled(states), first)
+    kept, others = ((found.detach() > 0).double() for found in (first, second))
+    share = 1 - round(0.1 * LEVELS) / LEVELS
+    error = 5 * (share * (1 - share) / kept.numel()) ** 0.5
+    assert abs(float(kept.mean()) - share) < error
+    assert float(first.detach().max()) == pytest.approx(1 / share, rel=torch.finfo(dtype).eps)
+    for one, other in ((kept, others), (kept[:, 1:], kept[:, :-1]), (kept[1:], kept[:-1])):
+        assert abs(float(((one - share) * (other - share)).mean())) < error  # that of a product is smaller yet
+    first.sum().backward()
+    assert torch.equal(states.grad, first.detach())
+
+
 def plain_attention(query, key, value, mask, keep, rate):
     scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
     if mask is not None:

@@ -14,7 +14,7 @@ from babylm_hf.masking import DataCollatorForDecayingMasking
 from babylm_hf.models.attention_dropout import NAME
 from babylm_hf.models.dropout import is_fast
 from babylm_hf.training import BabyLMTrainer, BabyLMTrainingArguments, allocator, levers
-from babylm_hf.training.compiling import CompiledForward
+from babylm_hf.training.compiling import CompiledForward, compile_layers
 
 OFF = dict.fromkeys(("fast_attention", "fast_dropout", "chunked_loss", "keep_freed_memory"), False)
 
@@ -78,16 +78,26 @@ def test_other_systems_are_left_alone(monkeypatch):
 
 
 @pytest.mark.parametrize("architecture", ["bert", "deberta"])
-def test_a_compiled_body_trains_alike_and_is_saved_as_a_stock_model(architecture, tmp_path):
+def test_compiled_layers_train_alike_and_are_saved_as_a_stock_model(architecture, tmp_path):
     plain = losses_of(trainer_of(tmp_path, "plain", architecture, max_steps=5))
     trainer = trainer_of(tmp_path, "compiled", architecture, max_steps=5, torch_compile_backend="eager")
-    forward = trainer.model.base_model.forward
-    assert isinstance(forward, CompiledForward)
+    layers = trainer.model.base_model.encoder.layer
+    assert len(layers) > 1
     assert losses_of(trainer)[:5] == pytest.approx(plain[:5], abs=1e-5)
-    assert max(forward.seen.values()) > 2
+    for layer in layers:
+        assert isinstance(layer.forward, CompiledForward)
+        assert max(layer.forward.seen.values()) > 2
     trainer.save_model(str(tmp_path / "saved"))
     loaded = AutoModelForMaskedLM.from_pretrained(tmp_path / "saved")
     assert loaded.state_dict().keys() == trainer.model.state_dict().keys()
+
+
+def test_a_body_without_repeated_layers_is_compiled_whole():
+    model = tiny_model("bert")
+    del model.base_model.encoder.layer[1]
+    compile_layers(model, backend="eager")
+    assert isinstance(model.base_model.forward, CompiledForward)
+    assert not isinstance(model.base_model.encoder.layer[0].forward, CompiledForward)
 
 
 def test_seeding_the_generators_of_a_run_is_what_torch_does():
