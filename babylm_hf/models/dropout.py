@@ -68,12 +68,24 @@ def threshold_of(rate: float, states: Tensor) -> int | None:
 def _hashed_dropout(states: Tensor, threshold: int) -> Tensor:
     """Dropout by a hash of the place; the multipliers are those of Wellons' lowbias32 (2018)."""
     place = torch.arange(states.numel(), dtype=torch.int32, device=states.device).view(states.shape)
-    first, second = torch.randint(-(1 << 31), (1 << 31) - 1, (2,), dtype=torch.int32, device=states.device).unbind()
+    first, second = _two_draws().unbind()
     bits = place * -1640531535 + first  # an odd number near 2^32 divided by the golden ratio
     bits = (bits ^ _shifted(bits, 16) ^ second) * 0x7FEB352D
     bits = (bits ^ _shifted(bits, 15)) * (0x846CA68B - (1 << 32))
     keep = _shifted(bits, 16) >= threshold
     return torch.where(keep, states * (LEVELS / (LEVELS - threshold)), torch.zeros((), dtype=states.dtype))
+
+
+# An operator of its own: a compiler that knew what it does would draw again for every few elements.
+@torch.library.custom_op("babylm_hf::two_draws", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,))
+def _two_draws() -> Tensor:
+    """int32 `[2]` from torch's generator for the CPU."""
+    return torch.randint(-(1 << 31), (1 << 31) - 1, (2,), dtype=torch.int32)
+
+
+@_two_draws.register_fake
+def _() -> Tensor:
+    return torch.empty(2, dtype=torch.int32)
 
 
 def _shifted(bits: Tensor, by: int) -> Tensor:
