@@ -9,7 +9,8 @@ Every variant is a process of its own that stops after each step; they take turn
 speed-up is the median over the rounds of the ratio of neighbours, with its quartiles. Same model, rows, batch and dtype
 (autocast; weights in float32). "stock-tuned" is the stock Trainer in a process whose memory allocator keeps what is
 freed, as ours does: the fair rival. "ours" has all default callbacks and the run record; "plain" is ours with every
-lever off, "raw" a loop written by hand of our parts, without a Trainer.
+lever off, "raw" a loop written by hand of our parts, without a Trainer. "peak" multiplies large matrices; with it, each
+other variant is told what share of the machine's speed the products make that its step cannot do without.
 
 The text is made up, with word frequencies as in a language (Zipf): speed does not depend on what the words are.
 """
@@ -24,98 +25,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+from cases import CASES, Case, build_model, open_stream, prepare
+from products import PEAK_WORK, multiply, needed
+
 TUNED = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1), "MALLOC_TOP_PAD_": str(64 << 20)}
-VARIANTS = ("stock", "stock-tuned", "ours", "plain", "compiled", "raw")
-
-
-@dataclass(frozen=True)
-class Case:
-    """A model and a batch: rows of `length` tokens, of which the share `rate` is masked (0 for a causal model)."""
-
-    model: str
-    vocabulary: int
-    rows: int
-    length: int
-    rate: float
-
-
-CASES = {
-    "bert": Case("bert", 30_522, 64, 128, 0.15),
-    "deberta": Case("deberta", 40_000, 64, 64, 0.4),
-    "llama": Case("llama", 16_384, 8, 512, 0.0),
-    "tiny": Case("bert1m", 4_096, 8, 32, 0.15),
-}
-
-
-def build_model(case: Case) -> Any:
-    """The model of a case with random weights."""
-    import torch
-    import transformers
-
-    torch.manual_seed(0)
-    if case.model == "llama":
-        config: Any = transformers.LlamaConfig(
-            vocab_size=case.vocabulary, hidden_size=384, intermediate_size=1152, num_hidden_layers=10,
-            num_attention_heads=6, max_position_embeddings=512, tie_word_embeddings=True, pad_token_id=0,
-        )  # fmt: skip
-        return transformers.LlamaForCausalLM(config)
-    if case.model == "deberta":
-        config = transformers.DebertaV2Config(
-            vocab_size=case.vocabulary, hidden_size=384, intermediate_size=1280, num_hidden_layers=12,
-            num_attention_heads=12, relative_attention=True, position_buckets=256, pos_att_type="c2p|p2c",
-            share_att_key=True, norm_rel_ebd="layer_norm", position_biased_input=False, max_position_embeddings=1024,
-            type_vocab_size=0, layer_norm_eps=1e-7,
-        )  # fmt: skip
-        return transformers.DebertaV2ForMaskedLM(config)
-    width, layers = (256, 4) if case.model == "bert" else (128, 2)
-    config = transformers.BertConfig(
-        vocab_size=case.vocabulary, hidden_size=width, num_hidden_layers=layers, num_attention_heads=width // 64,
-        intermediate_size=4 * width, max_position_embeddings=512 if case.model == "bert" else 128,
-    )  # fmt: skip
-    return transformers.BertForMaskedLM(config)
-
-
-def prepare(case: Case, folder: Path) -> None:
-    """Writes text and tokenizer, and fills the cache with the token stream."""
-    import numpy as np
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    from babylm_hf.corpus import TokenStream
-
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    words = [f"w{n}" for n in range(case.vocabulary - len(special))]
-    backend = Tokenizer(models.WordLevel({w: i for i, w in enumerate(special + words)}, unk_token="[UNK]"))
-    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    ends = [("[CLS]", 2), ("[SEP]", 3)]
-    backend.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
-        mask_token="[MASK]", bos_token="[CLS]", eos_token="[SEP]",
-    )  # fmt: skip
-    tokenizer.save_pretrained(folder / "tokenizer")
-    random = np.random.default_rng(0)
-    chances = 1.0 / np.arange(3, len(words) + 3)
-    drawn = random.choice(len(words), size=600 * case.rows * case.length // 4, p=chances / chances.sum())
-    with open(folder / "text.txt", "w", encoding="utf-8") as out:
-        for start in range(0, len(drawn), 12):
-            out.write(" ".join(words[i] for i in drawn[start : start + 12]) + "\n")
-    TokenStream.build([folder / "text.txt"], tokenizer, folder / "cache")
-
-
-def open_stream(folder: Path) -> Any:
-    """The token stream of `prepare` and its tokenizer."""
-    from transformers import PreTrainedTokenizerFast
-
-    from babylm_hf.corpus import TokenStream
-
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
-    return TokenStream.build([folder / "text.txt"], tokenizer, folder / "cache"), tokenizer
+VARIANTS = ("stock", "stock-tuned", "ours", "plain", "compiled", "raw", "peak")
 
 
 # ------------------------------------------------------------------ the variants; each hands `pause` a place to stop
@@ -185,6 +104,8 @@ def run_variant(variant: str, case: Case, folder: Path, half: bool, pause: Any) 
             stepping(stock_trainer(case, folder, out, half), pause)
         elif variant == "raw":
             raw_loop(case, folder, half, pause)
+        elif variant == "peak":
+            multiply(half, pause)
         else:
             levers = {"ours": {}, "plain": plain_levers(), "compiled": {"torch_compile": True}}[variant]
             stepping(our_trainer(case, folder, out + "/run", half, **levers), pause)
@@ -311,7 +232,18 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     for variant in names:
         ratios = {r: spread(seconds[r], seconds[variant]) for r in names if r.startswith("stock")}
         found[variant] = {"seconds": median(seconds[variant]), "peak_gb": workers[variant].peak, "times": ratios}
+        if "peak" in names:
+            work = PEAK_WORK if variant == "peak" else useful_work(CASES[options.case])
+            shares = [
+                work / own / (PEAK_WORK / best) for own, best in zip(seconds[variant], seconds["peak"], strict=True)
+            ]
+            found[variant] |= {"speed": work / median(seconds[variant]), "share": median(shares)}
     return found
+
+
+def useful_work(case: Case) -> float:
+    """Operations of the products that a step of the case needs."""
+    return needed(build_model(case), case.rows, case.length, case.rate)
 
 
 def spread(rival: list[float], mine: list[float]) -> list[float]:
@@ -372,10 +304,14 @@ def main() -> None:
         tokens = case.rows * case.length
         print(f"{options.case} {case.rows} x {case.length}, {options.dtype}, {options.rounds} rounds", flush=True)
         for variant, facts in compare(options).items():
+            if variant == "peak":
+                print(f"{variant:>12}: {facts['speed'] / 1e9:8.0f} GFLOP/s")
+                continue
             times = "   ".join(f"{q[1]:.2f} [{q[0]:.2f} .. {q[2]:.2f}] x {r}" for r, q in facts["times"].items())
             print(
                 f"{variant:>12}: {1e3 * facts['seconds']:8.1f} ms/step {tokens / facts['seconds']:9.0f} tokens/s "
                 f"{facts['peak_gb']:5.2f} GB   {times}"
+                + (f"   {100 * facts['share']:.0f} % of peak" if "share" in facts else "")
             )
 
 

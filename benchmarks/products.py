@@ -1,0 +1,51 @@
+"""The matrix products that a training step cannot do without, and how fast the machine multiplies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+SIDE = 2048
+"""Of the square matrices whose product is the machine's peak."""
+AT_ONCE = 8
+"""Products in a turn."""
+PEAK_WORK = AT_ONCE * 2 * SIDE**3
+"""Operations in a turn."""
+
+
+def multiply(half: bool, pause: Callable[[], None]) -> None:
+    """Multiplies large matrices for ever, with `pause()` after every turn."""
+    import torch
+
+    dtype = torch.bfloat16 if half else torch.float32
+    left, right = (torch.randn(SIDE, SIDE).to(dtype) for _ in range(2))
+    while True:
+        for _ in range(AT_ONCE):
+            left @ right
+        pause()
+
+
+def needed(model: Any, rows: int, length: int, rate: float) -> float:
+    """Operations of a step: six for each weight and token that it meets, and attention, forward and backward.
+
+    Args:
+        model: a BERT, DeBERTa-v2 or LLaMA with its head.
+        rows: of the batch.
+        length: tokens of a row.
+        rate: share of tokens that are targets, all that the head is needed for; 0 where every token is one.
+    """
+    import torch
+
+    config, tokens = model.config, rows * length
+    width, layers = config.hidden_size, config.num_hidden_layers
+    linear = [module for module in model.base_model.modules() if isinstance(module, torch.nn.Linear)]
+    body = 6 * tokens * sum(module.weight.numel() for module in linear)
+    attention = 12 * length * width * tokens * layers
+    kinds = len(config.pos_att_type) if getattr(config, "relative_attention", False) else 0
+    distances = 6 * kinds * (2 * length - 1) * width * tokens * layers
+    head = {
+        id(module.weight): module.weight.numel() for module in model.modules() if isinstance(module, torch.nn.Linear)
+    }
+    for module in linear:
+        head.pop(id(module.weight))
+    return body + attention + distances + 6 * (rate or 1.0) * tokens * sum(head.values())
