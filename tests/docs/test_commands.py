@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -128,17 +129,22 @@ def run_of_a_sweep(command, check):
     try:
         load_recipe(Path(command[1])).main(command[2:])
     except SystemExit as stopped:
-        return subprocess.CompletedProcess(command, stopped.code)
+        return subprocess.CompletedProcess(command, stopped.code or 0)
     return subprocess.CompletedProcess(command, 0)
 
 
 def launch(launcher, options):
     """`accelerate launch` as it is; of several machines all are this one."""
     command = [sys.executable, "-m", "accelerate.commands.launch", *launcher, *options]
-    ranks = ["0", "1"] if "--machine_rank" in launcher else [None]
-    started = []
-    for rank in ranks:
-        if rank is not None:
-            command[command.index("--machine_rank") + 1] = rank
-        started.append(subprocess.Popen(command))
-    return max(abs(process.wait(timeout=300)) for process in started)
+    commands = [command]
+    if "--machine_rank" in command:
+        rank, port = (command.index(name) + 1 for name in ("--machine_rank", "--main_process_port"))
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            command[port] = str(free.getsockname()[1])
+        commands = [[*command[:rank], number, *command[rank + 1 :]] for number in ("0", "1")]
+    started = [subprocess.Popen(one) for one in commands]
+    try:
+        return max(abs(process.wait(timeout=900)) for process in started)
+    finally:
+        for process in started:
+            process.kill()
