@@ -31,7 +31,9 @@ logger = logging.getLogger(__name__)
 
 STATE_ARRAYS = "babylm_state.safetensors"
 STATE_FACTS = "babylm_state.json"
+# How a model is stored or used, and ids that the stock Trainer takes from the tokenizer when training begins.
 _NOT_OF_THE_MODEL = {"_name_or_path", "architectures", "auto_map", "dtype", "transformers_version", "use_cache"}
+_NOT_OF_THE_MODEL |= {"bos_token_id", "eos_token_id", "pad_token_id"}
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)$")
 
 
@@ -131,8 +133,12 @@ def differences(saved: Mapping[str, Any], current: Mapping[str, Any]) -> list[st
 
 
 def model_facts(config: Any) -> dict[str, Any]:
-    """What a model's configuration says of the model, so that two can be compared; not how it is stored or used."""
-    values = json.loads(config.to_json_string(use_diff=False))
+    """What a model's configuration says of the model, so that two can be compared; not how it is stored or used.
+
+    It is read as from a file: some configurations drop or rename what they were made with when they are saved.
+    """
+    read = type(config).from_dict(json.loads(config.to_json_string()))
+    values = json.loads(read.to_json_string(use_diff=False))
     return {f"model {name}": value for name, value in values.items() if name not in _NOT_OF_THE_MODEL}
 
 

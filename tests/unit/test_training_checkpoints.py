@@ -6,8 +6,10 @@ import json
 
 import numpy as np
 import pytest
+from tiny import tiny_causal_model, tiny_causal_tokenizer, tiny_model, tiny_tokenizer
 
 from babylm_hf.errors import ResumeError, RunFolderError
+from babylm_hf.models import PRESETS, build_model
 from babylm_hf.training import checkpoints
 from babylm_hf.training.integrity import write_checksums
 
@@ -69,6 +71,26 @@ def test_the_difference_between_two_runs_is_named(tmp_path):
     checkpoints.check_identity(saved, {"seed": 0, "data": "a", "stages": [(0, 64)]}, tmp_path)
     with pytest.raises(ResumeError, match=r"seed \(was 0, is 1\)"):
         checkpoints.check_identity(saved, {"seed": 1, "data": "a", "stages": [(0, 64)]}, tmp_path)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_configuration_is_the_same_after_it_was_saved(preset, tmp_path):
+    sizes = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48, "num_hidden_layers": 1}
+    causal = {"objective": "causal"} if "llama" in preset else {}
+    model = build_model(preset, tiny_causal_tokenizer() if causal else tiny_tokenizer(), **sizes, **causal)
+    model.save_pretrained(tmp_path)
+    saved = checkpoints.model_facts(type(model.config).from_pretrained(tmp_path))
+    assert saved == checkpoints.model_facts(model.config)
+    assert saved["model num_hidden_layers"] == 1
+
+
+@pytest.mark.parametrize("architecture", ["bert", "roberta", "modernbert", "deberta", "llama", "gpt2", "gemma2"])
+def test_so_is_that_of_any_model(architecture, tmp_path):
+    make = tiny_causal_model if architecture in ("llama", "gpt2", "gemma2") else tiny_model
+    model = make(architecture)
+    model.save_pretrained(tmp_path)
+    saved = checkpoints.model_facts(type(model.config).from_pretrained(tmp_path))
+    assert saved == checkpoints.model_facts(model.config)
 
 
 def test_a_folder_takes_its_name_only_when_whole(tmp_path):
