@@ -2,7 +2,7 @@
 
     python benchmarks/all.py --out table.md                 # about an hour on two quiet cores
     python benchmarks/all.py --only startup masking         # some of them
-    python benchmarks/all.py --text CORPUS_FOLDER           # tokenising needs text; the toy language without it
+    python benchmarks/all.py --text CORPUS_FOLDER --pairs blimp_fast/   # real text; the toy language without it
 
 Each is a command of its own, whose variants take turns (see its docstring) so that a busy machine disturbs all alike;
 figures are medians of ratios. Give the machine nothing else to do: what a rival loses to a neighbour is no speed-up.
@@ -62,7 +62,7 @@ def training(case: str, dtype: str, bars: dict[str, str], share: str = "") -> Co
 
 
 COMPARISONS = [
-    training("bert", "float32", {"ours": "3.2"}, share="70"),
+    training("bert", "float32", {"ours": "3.2", "raw": "ours / 0.9"}, share="70"),
     training("bert", "bfloat16", {"ours": "5.5", "compiled": ""}),
     training("deberta", "float32", {"ours": "3.2"}, share="60"),
     training("deberta", "bfloat16", {"ours": "4.5", "compiled": "5.5"}),
@@ -78,14 +78,6 @@ COMPARISONS = [
         },
     ),
     Comparison(
-        "raw",
-        ["training.py", "bert", "--variants", "stock", "ours", "raw"],
-        {
-            "BERT, ours, stock = 1": (rf"^ *ours: .* {NUMBER} \[", ""),
-            "BERT, loop by hand, stock = 1": (rf"^ *raw: .* {NUMBER} \[", "ours / 0.9"),
-        },
-    ),
-    Comparison(
         "diffusion-float32", ["diffusion_step.py"], {"step, reference = 1": (rf"{NUMBER} times the reference", "3.5")}
     ),
     Comparison(
@@ -94,9 +86,6 @@ COMPARISONS = [
         {"step, reference = 1": (rf"{NUMBER} times the reference", "")},
     ),
     Comparison("masking", ["masking.py"], {"uniform masks, stock collator = 1": (rf"^uniform.*? {NUMBER} x", "20")}),
-    Comparison(
-        "scoring", ["scoring.py"], {"19 checkpoints, pure scoring = 1": (rf"scoring: x {NUMBER}", "at most 1.2")}
-    ),
 ]
 
 
@@ -124,6 +113,26 @@ def processor_seconds() -> float:
     """Of all child processes so far."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def scoring(data: str | None) -> list[Comparison]:
+    """`scoring.py` on the pairs given, or on those of the toy language; in float32, and in bfloat16."""
+    pairs = ["--data", data] if data else []
+
+    def times(model: str, bar: str) -> dict[str, tuple[str, str]]:
+        return {f"{model}, plain scorer = 1": (rf"^pairs, {model}.* x +{NUMBER} \[", bar)}
+
+    whole = {
+        **times("BERT", "4"),
+        **times("LLaMA", "2"),
+        "entity tracking, plain scorer = 1": (rf"^entity.* x +{NUMBER} \[", ""),
+        "19 checkpoints, pure scoring = 1": (rf"scoring: x {NUMBER}", "at most 1.2"),
+    }
+    half = ["scoring.py", *pairs, "--bf16", "--only", "masked", "causal"]
+    return [
+        Comparison("scoring", ["scoring.py", *pairs], whole),
+        Comparison("scoring-bfloat16", half, {**times("BERT", "10"), **times("LLaMA", "4")}),
+    ]
 
 
 def tokenising(text: str | None) -> Comparison:
@@ -161,13 +170,19 @@ def run(comparison: Comparison) -> list[tuple[str, str, str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [comparison.name for comparison in COMPARISONS]
-    parser.add_argument("--only", nargs="+", choices=["startup", *names, "tokenise"])
+    more = ["scoring", "scoring-bfloat16", "tokenise"]
+    parser.add_argument("--only", nargs="+", choices=["startup", *names, *more])
     parser.add_argument("--text", help="file or folder of text for the comparison of tokenising")
+    parser.add_argument("--pairs", help="folder of minimal pairs in BLiMP's form for the comparison of scoring")
     parser.add_argument("--out", help="where the table is written; printed at the end in any case")
     options = parser.parse_args()
-    wanted = options.only or ["startup", *names, "tokenise"]
+    wanted = options.only or ["startup", *names, *more]
     rows = startup() if "startup" in wanted else []
-    for comparison in [*COMPARISONS, *([tokenising(options.text)] if "tokenise" in wanted else [])]:
+    for comparison in [
+        *COMPARISONS,
+        *scoring(options.pairs),
+        *([tokenising(options.text)] if "tokenise" in wanted else []),
+    ]:
         if comparison.name in wanted:
             rows += run(comparison)
     lines = ["| comparison | measured | bar |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
