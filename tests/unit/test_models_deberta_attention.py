@@ -9,6 +9,7 @@ import torch
 from transformers import DebertaV2Config, DebertaV2ForMaskedLM
 
 from babylm_hf.models.deberta_attention import use_fast_attention
+from babylm_hf.models.distances import by_distance
 
 VOCABULARY = 97
 
@@ -115,3 +116,11 @@ def test_other_models_are_left_alone():
     size = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     model = BertForMaskedLM(BertConfig(vocab_size=20, **size))
     assert use_fast_attention(model) == 0
+
+
+@pytest.mark.parametrize("parts", [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("length", [1, 5])
+def test_reading_by_distance_is_an_operator_that_a_compiler_can_call(parts, length):
+    given = [torch.randn(3, length, 2 * length - 1).double().requires_grad_() if there else None for there in parts]
+    torch.library.opcheck(by_distance, tuple(given))
+    assert torch.autograd.gradcheck(by_distance, tuple(given))
