@@ -92,6 +92,16 @@ def test_compiled_layers_train_alike_and_are_saved_as_a_stock_model(architecture
     assert loaded.state_dict().keys() == trainer.model.state_dict().keys()
 
 
+def test_a_model_that_is_slower_compiled_is_left_as_it_is_with_one_line(tmp_path, caplog):
+    trainer = trainer_of(tmp_path, "run", "deberta", torch_compile=True)
+    assert not isinstance(trainer.model.base_model.encoder.layer[0].forward, CompiledForward)
+    assert [record.getMessage()[:16] for record in caplog.records if "compile" in record.getMessage()] == [
+        "--torch_compile:"
+    ]
+    stock = trainer_of(tmp_path, "stock", "deberta", torch_compile=True, fast_attention=False)
+    assert isinstance(stock.model.base_model.encoder.layer[0].forward, CompiledForward)
+
+
 def test_a_body_without_repeated_layers_is_compiled_whole():
     model = tiny_model("bert")
     del model.base_model.encoder.layer[1]
