@@ -43,9 +43,6 @@ def needed(model: Any, rows: int, length: int, rate: float) -> float:
     attention = 12 * length * width * tokens * layers
     kinds = len(config.pos_att_type) if getattr(config, "relative_attention", False) else 0
     distances = 6 * kinds * (2 * length - 1) * width * tokens * layers
-    head = {
-        id(module.weight): module.weight.numel() for module in model.modules() if isinstance(module, torch.nn.Linear)
-    }
-    for module in linear:
-        head.pop(id(module.weight))
-    return body + attention + distances + 6 * (rate or 1.0) * tokens * sum(head.values())
+    every = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    head = sum(module.weight.numel() for module in every if module not in linear)
+    return body + attention + distances + 6 * (rate or 1.0) * tokens * head

@@ -1,7 +1,7 @@
 """Training steps of `BabyLMTrainer`, as users run it, against the stock Trainer with the stock collator.
 
     python benchmarks/training.py bert --dtype float32
-    python benchmarks/training.py deberta --dtype bfloat16 --variants stock stock-tuned ours compiled --rounds 7
+    python benchmarks/training.py llama --dtype bfloat16 --variants stock stock-tuned ours compiled --rounds 7
     python benchmarks/training.py tiny --steps 20                  # what the Trainers themselves cost
     python benchmarks/training.py bert --profile ours              # where the time of one of them goes
 

@@ -130,12 +130,13 @@ class _Attention(torch.autograd.Function):
         context, nothing = torch.empty_like(query), query.new_zeros(())
         for rows, part in _parts(outer, inner, length):
             given = nothing if bias is None else bias[rows].reshape(-1, length, length)
-            products = [
-                None if table is None else with_distances(states[part], table[rows])
-                for states, table in ((query, by_query), (key, by_key))
-            ]
-            if any(found is not None for found in products):
-                given = sum_by_distance(*products) if bias is None else given + sum_by_distance(*products)
+            if by_query is not None or by_key is not None:
+                products = (
+                    with_distances(states[part], None if table is None else table[rows])
+                    for states, table in ((query, by_query), (key, by_key))
+                )
+                distances = sum_by_distance(*products)
+                given = distances if bias is None else given + distances
             scores = torch.baddbmm(given, query[part], key[part].transpose(1, 2), beta=given.dim() > 0, alpha=scale)
             chances = torch.softmax(scores, -1, out=probabilities[part])
             draws.fill(keep[part])
@@ -153,8 +154,11 @@ class _Attention(torch.autograd.Function):
         of_by_query, of_by_key = (
             None if table is None else table.new_empty(table.shape) for table in (by_query, by_key)
         )
-        room, nothing = query.new_zeros(0), query.new_zeros(())
-        for rows, part in _parts(*shape[:3]):
+        nothing, parts = query.new_zeros(()), list(_parts(*shape[:3]))
+        # As large as the first part, which is the largest; outside the diagonals it stays zero.
+        needs_room = of_by_query is not None or of_by_key is not None
+        room = query.new_zeros(parts[0][1].stop, shape[2], 2 * shape[2] - 1) if needs_room else nothing
+        for rows, part in parts:
             chances, kept, slope = probabilities[part], keep[part], gradient[part]
             torch.bmm(scaled_product(chances, kept, factor).transpose(1, 2), slope, out=of_value[part])
             of_scores = scaled_product(torch.bmm(slope, value[part].transpose(1, 2)), kept, factor)
@@ -166,15 +170,19 @@ class _Attention(torch.autograd.Function):
                 (query, by_query, of_query, of_by_query, of_scores),
                 (key, by_key, of_key, of_by_key, flipped),
             ):
-                if table is not None and of_table is not None:
-                    if len(room) < len(slopes):  # outside the diagonals it stays zero
-                        room = query.new_zeros(*slopes.shape[:2], table.shape[-1])
-                    diagonals(room[: len(slopes)]).copy_(slopes)
-                    moved = room[: len(slopes)].view(len(table[rows]), -1, table.shape[-1])
-                    by_head = (len(moved), -1, query.shape[-1])
-                    of_states[part].view(by_head).baddbmm_(moved, table[rows].transpose(1, 2))
-                    torch.bmm(states[part].view(by_head).transpose(1, 2), moved, out=of_table[rows])
+                if of_table is not None:
+                    spread = room[: len(slopes)]
+                    diagonals(spread).copy_(slopes)
+                    _distances_backward(spread, states[part], table[rows], of_states[part], of_table[rows])
         return of_query.view(shape), of_key.view(shape), of_value.view(shape), None, of_by_query, of_by_key, None, None
+
+
+def _distances_backward(spread: Tensor, states: Tensor, table: Tensor, of_states: Tensor, of_table: Tensor) -> None:
+    """Backward of `with_distances`, given the gradient of its products: adds to `of_states`, writes `of_table`."""
+    of_products = spread.view(len(table), -1, spread.shape[-1])
+    by_head = (len(table), -1, states.shape[-1])
+    of_states.view(by_head).baddbmm_(of_products, table.transpose(1, 2))
+    torch.bmm(states.view(by_head).transpose(1, 2), of_products, out=of_table)
 
 
 def _parts(outer: int, inner: int, length: int) -> Iterator[tuple[slice, slice]]:

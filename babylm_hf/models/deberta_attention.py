@@ -95,11 +95,7 @@ def _attention(
     query, key, value = (states.flatten(0, 1) for states in (query, key, value))
     scores = torch.bmm(query * scale, key.transpose(1, 2))
     if by_query is not None or by_key is not None:
-        products = [
-            None if table is None else with_distances(states, table)
-            for states, table in ((query, by_query), (key, by_key))
-        ]
-        scores = scores + by_distance(*products)
+        scores = scores + by_distance(with_distances(query, by_query), with_distances(key, by_key))
     if bias is not None:
         scores = scores + bias.flatten(0, 1)
     probabilities = self.dropout(scores.softmax(-1))

@@ -57,8 +57,10 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]
 by_distance.register_autograd(_backward, setup_context=_remember)
 
 
-def with_distances(states: Tensor, table: Tensor) -> Tensor:
+def with_distances(states: Tensor, table: Tensor | None) -> Tensor | None:
     """Queries or keys `[M * N, L, d]` times the vectors `[M, d, 2L - 1]` of their M heads: `[M * N, L, 2L - 1]`."""
+    if table is None:
+        return None
     products = torch.bmm(states.view(len(table), -1, states.shape[-1]), table)
     return products.view(*states.shape[:2], -1)
 

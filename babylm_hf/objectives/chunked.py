@@ -146,9 +146,9 @@ def _to_slopes(
 
 def _is_best(scores: Tensor, best: Tensor, score: Tensor, wanted: Tensor) -> Tensor:
     """bool `[n]`: the target is what `argmax` finds in its row. To look for the place of a maximum is slow."""
-    right = (score == best).squeeze(1)
     if scores.device.type != "cpu":  # there a number of rows that depends on the data would have to be waited for
         return scores.argmax(-1) == wanted.squeeze(1)
+    right = (score == best).squeeze(1)
     reached = right.nonzero().squeeze(1)  # of equals, which bfloat16 has many of, the first counts
     right[reached] = scores[reached].argmax(-1) == wanted[reached, 0]
     return right
