@@ -82,7 +82,8 @@ def our_trainer(case: Case, folder: Path, out: str, half: bool, **levers: Any) -
 
 def plain_levers() -> dict[str, Any]:
     """The options that turn every lever off."""
-    return dict.fromkeys(("fast_attention", "fast_dropout", "chunked_loss", "keep_freed_memory"), False)
+    names = ("fast_attention", "fast_dropout", "short_last_layer", "chunked_loss", "keep_freed_memory")
+    return dict.fromkeys(names, False)
 
 
 def stepping(trainer: Any, pause: Any) -> None:

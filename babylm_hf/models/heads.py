@@ -6,6 +6,9 @@ position by position, in a child module that comes after the body. A hook in fro
 wanted rows makes any such model produce only the wanted logits, with its own weights, code and autograd. Whether a
 model is of that kind is not guessed from its name but traced and then checked; the others fall back to full logits.
 
+The same holds for what follows the attention of the last layer, two thirds of a BERT layer: where a layer norms after
+it adds (BERT, RoBERTa, ELECTRA, DeBERTa), the rows are chosen there already.
+
     selector = PositionSelector(model)              # traces and probes once
     logits = selector.logits(batch, flat_index)     # [N, vocabulary]
 """
@@ -48,25 +51,38 @@ def find_position_wise_head(model: nn.Module, probe_inputs: Mapping[str, Tensor]
         probe_inputs: the keyword arguments of the probing forward, `input_ids` `[B, L]` with B * L >= 14 among them,
             for models that need more than the usual two.
     """
+    return _find_places(model, probe_inputs)[0]
+
+
+def _find_places(
+    model: nn.Module, probe_inputs: Mapping[str, Tensor] | None
+) -> tuple[nn.Module | None, nn.Module | None]:
+    """Where the rows of a model can be chosen: in front of its head, and as early as has been found to work."""
     inputs = dict(probe_inputs) if probe_inputs is not None else probe_batch(model)
     with evaluating(model):
-        child, full = _trace_head(model, inputs)
-        if child is None or full.dim() != 3 or full.shape[:2] != inputs["input_ids"].shape:
-            return None
-        index = torch.tensor(_PROBE_POSITIONS, device=full.device)
-        try:
-            with select_positions(model, child, index):
-                chosen = logits_of(model(**inputs))
-        except (
-            Exception
-        ):  # whatever an unknown head says to two-dimensional input, the answer is the same: use its full logits
-            return None
+        head, joins, full = _trace(model, inputs)
+        if head is None or full.dim() != 3 or full.shape[:2] != inputs["input_ids"].shape:
+            return None, None
+        if not _works_from(model, head, inputs, full):
+            return None, None
+        # Of a layer's two places where states are added to what was made of them, the first follows the attention.
+        return head, next((m for m in joins[-2:] if _works_from(model, m, inputs, full)), head)
+
+
+def _works_from(model: nn.Module, module: nn.Module, inputs: dict[str, Tensor], full: Tensor) -> bool:
+    """Whether rows chosen in front of `module` give the `full` logits `[B, L, V]` at the same positions."""
+    index = torch.tensor(_PROBE_POSITIONS, device=full.device)
+    try:
+        with select_positions(model, module, index):
+            chosen = logits_of(model(**inputs))
+    except Exception:  # whatever an unknown module says to two-dimensional input, the answer is the same
+        return False
     expected = full.reshape(-1, full.shape[-1])[index].float()
     if chosen.shape != expected.shape:
-        return None
+        return False
     # The kernels for [N, H] and [B, L, H] may round differently in the last places, never by a position's worth.
     tolerance = 256 * torch.finfo(full.dtype).eps * max(1.0, float(expected.abs().max()))
-    return child if float((chosen.float() - expected).abs().max()) <= tolerance else None
+    return float((chosen.float() - expected).abs().max()) <= tolerance
 
 
 @contextmanager
@@ -75,7 +91,7 @@ def select_positions(model: nn.Module, head: nn.Module, flat_index: Tensor) -> I
 
     Args:
         model: the model that `head` belongs to.
-        head: what `find_position_wise_head(model)` returned.
+        head: what `find_position_wise_head(model)` returned, or an earlier module from which on all is position-wise.
         flat_index: int64 `[N]`, row * L + position, in any order, on the model's device. Gradients flow through them.
 
     Do not pass labels to the model inside: its own loss would compare them with logits of another shape.
@@ -85,12 +101,14 @@ def select_positions(model: nn.Module, head: nn.Module, flat_index: Tensor) -> I
     def keep_chosen(
         _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        place, hidden = _first_tensor(args, kwargs)
-        assert place is not None, "the tracing saw this module receive a tensor"
-        chosen = hidden.reshape(-1, hidden.shape[-1]).index_select(0, flat_index)
-        if isinstance(place, int):
-            return (*args[:place], chosen, *args[place + 1 :]), kwargs
-        return args, {**kwargs, place: chosen}
+        shape = next(v.shape[:2] for v in (*args, *kwargs.values()) if isinstance(v, Tensor))
+
+        def choose(value: Any) -> Any:
+            if not _is_states(value, shape):
+                return value
+            return value.reshape(-1, value.shape[-1]).index_select(0, flat_index)
+
+        return tuple(map(choose, args)), {name: choose(value) for name, value in kwargs.items()}
 
     handle = head.register_forward_pre_hook(keep_chosen, with_kwargs=True)
     try:
@@ -103,12 +121,27 @@ class PositionSelector:
     """Logits of a model at chosen positions, by the cheapest way that the model allows.
 
     `head` is the module found by `find_position_wise_head`, or None: then the full logits are computed and gathered,
-    which gives the same values for more work. Make one for a model and keep it; weights may change in between.
+    which gives the same values for more work. `tail` is the earliest module from which on the model has been found to
+    work position by position, `head` where there is no earlier one. Make one for a model and keep it; weights may
+    change in between.
+
+    Args:
+        model: not wrapped.
+        probe_inputs: see `find_position_wise_head`.
+        early: look for such an earlier module.
     """
 
-    def __init__(self, model: nn.Module, probe_inputs: Mapping[str, Tensor] | None = None) -> None:
+    def __init__(self, model: nn.Module, probe_inputs: Mapping[str, Tensor] | None = None, early: bool = True) -> None:
         self.model = model
-        self.head = find_position_wise_head(model, probe_inputs)
+        self.head, early_module = _find_places(model, probe_inputs)
+        self.tail = early_module if early else self.head
+
+    def place(self) -> nn.Module | None:
+        """The module in front of which rows are chosen now: the head where layers are computed again for gradients.
+
+        That happens after the choice has been taken back.
+        """
+        return self.head if self.tail is self.head or _recomputes(self.model) else self.tail
 
     def logits(
         self, inputs: Mapping[str, Any], flat_index: Tensor, forward: Callable[..., Any] | None = None
@@ -121,8 +154,9 @@ class PositionSelector:
             forward: what to call in place of the model: the same model wrapped for distributed training or compiled.
         """
         call = forward if forward is not None else self.model
-        if self.head is not None:
-            with select_positions(self.model, self.head, flat_index):
+        place = self.place()
+        if place is not None:
+            with select_positions(self.model, place, flat_index):
                 return logits_of(call(**inputs))
         full = logits_of(call(**inputs))
         return full.reshape(-1, full.shape[-1]).index_select(0, flat_index)
@@ -152,37 +186,53 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _trace_head(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[nn.Module | None, Tensor]:
-    """The first direct child that receives `[B, L, H]` states after another has returned them, and the full logits."""
+def _trace(model: nn.Module, inputs: dict[str, Tensor]) -> tuple[nn.Module | None, list[nn.Module], Tensor]:
+    """What one forward shows.
+
+    Returns:
+        the first direct child that receives `[B, L, H]` states after another has returned them;
+        the modules before it that receive several such tensors, in the order of their calls;
+        the full logits.
+    """
     shape = inputs["input_ids"].shape
+    children = set(model.children())
     returned: list[nn.Module] = []
     found: list[nn.Module] = []
+    joins: list[nn.Module] = []
 
-    def before(child: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        place, hidden = _first_tensor(args, kwargs)
-        if returned and not found and place is not None and hidden.dim() == 3 and hidden.shape[:2] == shape:
-            found.append(child)
+    def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        states = sum(_is_states(value, shape) for value in (*args, *kwargs.values()))
+        if found or not states:
+            return
+        if module in children and returned:
+            found.append(module)
+        elif states > 1:
+            joins.append(module)
 
     def after(child: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         states = output.get("last_hidden_state") if isinstance(output, Mapping) else output
         states = states[0] if isinstance(states, tuple | list) and states else states
-        if isinstance(states, Tensor) and states.dim() == 3 and states.shape[:2] == shape:
+        if _is_states(states, shape):
             returned.append(child)
 
     with ExitStack() as hooks:
-        for child in model.children():
-            hooks.callback(child.register_forward_pre_hook(before, with_kwargs=True).remove)
+        for module in model.modules():
+            if module is not model:
+                hooks.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
+        for child in children:
             hooks.callback(child.register_forward_hook(after).remove)
         full = logits_of(model(**inputs))
-    return (found[0] if found else None), full
+    return (found[0] if found else None), joins, full
 
 
-def _first_tensor(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[int | str | None, Any]:
-    """Where the first tensor argument of a call stands (position or keyword), and the tensor itself."""
-    for position, value in enumerate(args):
-        if isinstance(value, Tensor):
-            return position, value
-    for name, value in kwargs.items():
-        if isinstance(value, Tensor):
-            return name, value
-    return None, None
+def _is_states(value: Any, shape: torch.Size) -> bool:
+    """Whether an argument holds a vector for every position of `[B, L]` ids."""
+    return isinstance(value, Tensor) and value.dim() == 3 and value.shape[:2] == shape
+
+
+def _recomputes(model: nn.Module) -> bool:
+    """Whether layers are run again in the backward pass (gradient checkpointing, by transformers or by FSDP)."""
+    return model.training and any(
+        getattr(module, "gradient_checkpointing", False) or hasattr(module, "_checkpoint_wrapped_module")
+        for module in model.modules()
+    )

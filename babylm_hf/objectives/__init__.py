@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 
-def objective_for(model: nn.Module, chunked: bool = True) -> Objective:
+def objective_for(model: nn.Module, chunked: bool = True, early: bool = True) -> Objective:
     """The objective that a model is trained with.
 
     Next-token prediction for a causal one, diffusion for one that is told the mask rate, else masked tokens.
@@ -28,10 +28,11 @@ def objective_for(model: nn.Module, chunked: bool = True) -> Objective:
     Args:
         model: not wrapped.
         chunked: let no more logits exist at a time than a chunk's, where the head is one that can.
+        early: choose the targets inside the last layer, where the model allows it.
     """
     if is_causal(model):
-        return CausalObjective(model, chunked)
-    return DiffusionObjective(model, chunked) if takes_mask_rate(model) else MaskedObjective(model, chunked)
+        return CausalObjective(model, chunked, early)
+    return (DiffusionObjective if takes_mask_rate(model) else MaskedObjective)(model, chunked, early)
 
 
 def is_causal(model: nn.Module) -> bool:

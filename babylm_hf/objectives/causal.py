@@ -25,8 +25,8 @@ class CausalObjective:
 
     name = "causal"
 
-    def __init__(self, model: nn.Module, chunked: bool = True) -> None:
-        self.selector = PositionSelector(model)
+    def __init__(self, model: nn.Module, chunked: bool = True, early: bool = True) -> None:
+        self.selector = PositionSelector(model, early=early)
         self.head = LinearHead.of(self.selector) if chunked else None
         # While training a cache of keys and values is only memory.
         self._extra = {"use_cache": False} if hasattr(getattr(model, "config", None), "use_cache") else {}

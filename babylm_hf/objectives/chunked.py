@@ -161,17 +161,17 @@ class LinearHead:
     wraps it; the model itself computes the logits of one position, which nobody reads.
     """
 
-    def __init__(self, selector: PositionSelector, head: nn.Module, decoder: nn.Linear) -> None:
+    def __init__(self, selector: PositionSelector, decoder: nn.Linear) -> None:
         self.model = selector.model
-        self.head = head
+        self.selector = selector
         self.decoder = decoder
 
     @classmethod
     def of(cls, selector: PositionSelector) -> LinearHead | None:
         """The head of a model, or None where it does not end linearly or the model changes its logits afterwards."""
-        head, model = selector.head, cast(Any, selector.model)
+        model = cast(Any, selector.model)
         decoder = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
-        if head is None or not isinstance(decoder, nn.Linear):
+        if selector.head is None or not isinstance(decoder, nn.Linear):
             return None
         seen: list[Tensor] = []
         handle = decoder.register_forward_hook(lambda _, args, output: seen.append(output) if args else None)
@@ -180,7 +180,7 @@ class LinearHead:
                 logits = logits_of(model(**probe_batch(model)))
         finally:
             handle.remove()
-        return cls(selector, head, decoder) if len(seen) == 1 and torch.equal(seen[0], logits) else None
+        return cls(selector, decoder) if len(seen) == 1 and torch.equal(seen[0], logits) else None
 
     def losses(
         self,
@@ -210,7 +210,9 @@ class LinearHead:
             return (args[0][:1].detach(),)
 
         # Hooks of one module run in the order in which they were registered: first the positions are chosen.
-        with select_positions(self.model, self.head, filled):
+        place = self.selector.place()
+        assert place is not None, "a model without a position-wise head has no linear one"
+        with select_positions(self.model, place, filled):
             handle = self.decoder.register_forward_pre_hook(instead)
             try:
                 (forward or self.model)(**inputs)

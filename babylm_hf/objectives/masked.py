@@ -94,12 +94,13 @@ class MaskedObjective:
     Args:
         model: not wrapped.
         chunked: make the logits of a few targets at a time, where the head of the model is one that can (`LinearHead`).
+        early: choose the targets inside the last layer, where the model allows it (`PositionSelector`).
     """
 
     name = "masked"
 
-    def __init__(self, model: nn.Module, chunked: bool = True) -> None:
-        self.selector = PositionSelector(model)
+    def __init__(self, model: nn.Module, chunked: bool = True, early: bool = True) -> None:
+        self.selector = PositionSelector(model, early=early)
         self.head = LinearHead.of(self.selector) if chunked else None
 
     def prepare(self, batch: dict[str, Any]) -> dict[str, Any]:

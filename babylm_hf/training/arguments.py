@@ -93,6 +93,7 @@ class BabyLMTrainingArguments(TrainingArguments):
     )
     fast_attention: bool = option(True, "train DeBERTa-v2 with our attention: the stock numbers for less work")
     fast_dropout: bool = option(True, "CPU: draw dropout many times as fast; stock rates, another stream")
+    short_last_layer: bool = option(True, "compute what follows the attention of the last layer at the targets only")
     chunked_loss: bool = option(True, "make the logits of a few targets at a time; the stock numbers in less memory")
     keep_freed_memory: bool = option(True, "CPU, Linux: let the allocator keep freed memory, for fewer page faults")
     reference_optimizer: bool = field(

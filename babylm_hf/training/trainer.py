@@ -32,6 +32,7 @@ from ..plan import RunPlan
 from .arguments import BabyLMTrainingArguments
 from .callbacks import BabyLMCallback, default_callbacks
 from .carbon import CarbonCallback
+from .compiling import repeated_layers
 from .disk import make_folder
 from .learning_rate import cosine_with_cooldown
 from .levers import pull_levers, seed_generators
@@ -92,7 +93,9 @@ class BabyLMTrainer(MeasuringTrainer):
                 "try DataCollatorForDecayingMasking, or DataCollatorForCausalRows for a causal model"
             )
         args = BabyLMTrainingArguments.adopt(args)
-        self.objective = objective_for(model, args.chunked_loss)
+        # A body that is compiled as one function would be compiled anew for every number of targets.
+        early = args.short_last_layer and not (args.compiler is not None and repeated_layers(model) is None)
+        self.objective = objective_for(model, args.chunked_loss, early)
         if data_collator.masks == isinstance(self.objective, CausalObjective):
             fitting = "DataCollatorForCausalRows" if data_collator.masks else "DataCollatorForDecayingMasking"
             raise OptionError(

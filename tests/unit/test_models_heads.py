@@ -54,6 +54,30 @@ def test_the_head_is_found_by_tracing(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", MODELS)
+def test_where_a_layer_norms_after_it_adds_rows_are_chosen_behind_its_attention(family: str) -> None:
+    model = small_model(family)
+    selector = PositionSelector(model)
+    if family in ("bert", "roberta", "electra") or family.startswith("deberta"):
+        assert selector.tail is model.base_model.encoder.layer[-1].attention.output
+    else:
+        assert selector.tail is selector.head
+    assert PositionSelector(model, early=False).tail is selector.head
+
+
+def test_a_last_layer_that_mixes_positions_after_its_attention_is_run_whole() -> None:
+    model = small_model("bert")
+    last = model.bert.encoder.layer[-1]
+
+    class Mixing(type(last.output)):
+        def forward(self, hidden: torch.Tensor, added: torch.Tensor) -> torch.Tensor:
+            return super().forward(hidden - hidden.mean(-2, keepdim=True), added)
+
+    last.output.__class__ = Mixing
+    selector = PositionSelector(model)
+    assert selector.tail is selector.head is model.cls
+
+
+@pytest.mark.parametrize("family", MODELS)
 def test_chosen_logits_and_gradients_equal_the_full_ones(family: str) -> None:
     model = small_model(family).eval()
     selector = PositionSelector(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 import pytest
@@ -16,16 +17,18 @@ from babylm_hf.models.dropout import is_fast
 from babylm_hf.training import BabyLMTrainer, BabyLMTrainingArguments, allocator, levers
 from babylm_hf.training.compiling import CompiledForward, compile_layers
 
-OFF = dict.fromkeys(("fast_attention", "fast_dropout", "chunked_loss", "keep_freed_memory"), False)
+LEVERS = ("fast_attention", "fast_dropout", "short_last_layer", "chunked_loss", "keep_freed_memory")
+OFF = dict.fromkeys(LEVERS, False)
 
 
-def trainer_of(folder, name, architecture="bert", dropout=0.0, **options):
+def trainer_of(folder, name, architecture="bert", dropout=0.0, model=None, **options):
     args = BabyLMTrainingArguments(
         str(folder / name), per_device_train_batch_size=8, max_seq_len="16", num_train_epochs=2, milestones="none",
         use_cpu=True, report_to="none", disable_tqdm=True, save_strategy="no", logging_steps=1, **options,
     )  # fmt: skip
     collator = DataCollatorForDecayingMasking(tiny_tokenizer(), mlm_probability=0.3, mask_decay=0.0)
-    return BabyLMTrainer(tiny_model(architecture, dropout=dropout), args, collator, tiny_stream(folder, 1500))
+    model = model or tiny_model(architecture, dropout=dropout)
+    return BabyLMTrainer(model, args, collator, tiny_stream(folder, 1500))
 
 
 def losses_of(trainer):
@@ -45,6 +48,8 @@ def test_every_lever_is_on_by_default_and_can_be_turned_off(tmp_path):
     on, off = trainer_of(tmp_path, "on"), trainer_of(tmp_path, "off", **OFF)
     assert on.objective.head is not None
     assert off.objective.head is None
+    assert on.objective.selector.tail is on.model.bert.encoder.layer[-1].attention.output
+    assert off.objective.selector.tail is off.model.cls
     for trainer, expected in ((on, True), (off, False)):
         found = [module for module in trainer.model.modules() if type(module) is torch.nn.Dropout]
         assert {is_fast(module) for module in found} == {expected}
@@ -77,29 +82,24 @@ def test_other_systems_are_left_alone(monkeypatch):
     assert not allocator.keep_freed_memory()
 
 
+INDUCTOR = pytest.param("inductor", marks=[pytest.mark.slow, pytest.mark.skipif(not shutil.which("g++"), reason="g++")])
+
+
+@pytest.mark.parametrize("backend", ["eager", INDUCTOR])
 @pytest.mark.parametrize("architecture", ["bert", "deberta"])
-def test_compiled_layers_train_alike_and_are_saved_as_a_stock_model(architecture, tmp_path):
+def test_compiled_layers_train_alike_and_are_saved_as_a_stock_model(architecture, backend, tmp_path):
     plain = losses_of(trainer_of(tmp_path, "plain", architecture, max_steps=5))
-    trainer = trainer_of(tmp_path, "compiled", architecture, max_steps=5, torch_compile_backend="eager")
+    trainer = trainer_of(tmp_path, "compiled", architecture, max_steps=5, torch_compile_backend=backend)
     layers = trainer.model.base_model.encoder.layer
     assert len(layers) > 1
     assert losses_of(trainer)[:5] == pytest.approx(plain[:5], abs=1e-5)
     for layer in layers:
         assert isinstance(layer.forward, CompiledForward)
-        assert max(layer.forward.seen.values()) > 2
+    assert max(layers[0].forward.seen.values()) > 2
+    assert not layers[-1].forward.seen, "its targets change in number"
     trainer.save_model(str(tmp_path / "saved"))
     loaded = AutoModelForMaskedLM.from_pretrained(tmp_path / "saved")
     assert loaded.state_dict().keys() == trainer.model.state_dict().keys()
-
-
-def test_a_model_that_is_slower_compiled_is_left_as_it_is_with_one_line(tmp_path, caplog):
-    trainer = trainer_of(tmp_path, "run", "deberta", torch_compile=True)
-    assert not isinstance(trainer.model.base_model.encoder.layer[0].forward, CompiledForward)
-    assert [record.getMessage()[:16] for record in caplog.records if "compile" in record.getMessage()] == [
-        "--torch_compile:"
-    ]
-    stock = trainer_of(tmp_path, "stock", "deberta", torch_compile=True, fast_attention=False)
-    assert isinstance(stock.model.base_model.encoder.layer[0].forward, CompiledForward)
 
 
 def test_a_body_without_repeated_layers_is_compiled_whole():
@@ -108,6 +108,22 @@ def test_a_body_without_repeated_layers_is_compiled_whole():
     compile_layers(model, backend="eager")
     assert isinstance(model.base_model.forward, CompiledForward)
     assert not isinstance(model.base_model.encoder.layer[0].forward, CompiledForward)
+
+
+def test_a_body_that_is_compiled_whole_has_its_targets_chosen_after_it(tmp_path):
+    model = tiny_model("bert")
+    del model.base_model.encoder.layer[1]
+    trainer = trainer_of(tmp_path, "run", model=model, max_steps=5, torch_compile_backend="eager")
+    assert trainer.objective.selector.place() is model.cls
+    losses_of(trainer)
+    assert max(model.base_model.forward.seen.values()) > 2
+
+
+def test_layers_that_are_run_again_for_their_gradients_are_run_whole(tmp_path):
+    plain = losses_of(trainer_of(tmp_path, "plain", max_steps=3))
+    trainer = trainer_of(tmp_path, "again", max_steps=3, gradient_checkpointing=True)
+    assert losses_of(trainer)[:3] == pytest.approx(plain[:3], abs=1e-6)
+    assert trainer.objective.selector.place() is trainer.model.cls
 
 
 def test_seeding_the_generators_of_a_run_is_what_torch_does():
