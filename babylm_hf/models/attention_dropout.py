@@ -70,7 +70,7 @@ def attend(
         query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     bias = attention_mask
     if bias is not None and bias.dtype == torch.bool:
-        bias = torch.zeros(bias.shape, dtype=query.dtype).masked_fill_(~bias, torch.finfo(query.dtype).min / 2)
+        bias = additive_mask(bias, query.dtype)
     if bias is not None:
         bias = bias.to(query.dtype).expand(*query.shape[:3], -1)
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
@@ -81,6 +81,21 @@ def attend(
     else:
         context = attention_with_dropout(query, key, value, bias, threshold, scale)
     return context.transpose(1, 2).contiguous(), None
+
+
+@torch.library.custom_op("babylm_hf::additive_mask", mutates_args=())
+def additive_mask(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """What scores get by a mask of any dtype: 0 where it is true, else half of the lowest number.
+
+    The other half is room for the scores. An operator of its own, as compiled loops would read the mask for every head.
+    """
+    made = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+    return made.masked_fill_(~seen.bool(), torch.finfo(dtype).min / 2)
+
+
+@additive_mask.register_fake
+def _(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.empty(seen.shape, dtype=dtype, device=seen.device)
 
 
 def attention_with_dropout(

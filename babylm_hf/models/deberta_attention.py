@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .attention_dropout import attention_with_dropout
+from .attention_dropout import additive_mask, attention_with_dropout
 from .distances import by_distance, with_distances
 from .dropout import is_fast, threshold_of
 
@@ -85,9 +85,7 @@ def _attention(
     # On a CPU it costs nothing to look whether there is padding at all; a compiler would have to stop there.
     compiling = torch.compiler.is_compiling()
     if query.device.type != "cpu" or compiling or not bool(mask.all()):
-        hidden = ~mask.bool().transpose(0, 1)
-        # Half of the lowest number leaves room for the scores that are added to it.
-        bias = query.new_zeros(hidden.shape).masked_fill_(hidden, torch.finfo(query.dtype).min / 2).expand(shape)
+        bias = additive_mask(mask, query.dtype).transpose(0, 1).expand(shape)
     drops = self.training and is_fast(self.dropout) and not compiling
     threshold = threshold_of(self.dropout.p, query) if drops else None
     if threshold is not None:

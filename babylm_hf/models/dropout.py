@@ -72,8 +72,9 @@ def _hashed_dropout(states: Tensor, threshold: int) -> Tensor:
     bits = place * -1640531535 + first  # an odd number near 2^32 divided by the golden ratio
     bits = (bits ^ _shifted(bits, 16) ^ second) * 0x7FEB352D
     bits = (bits ^ _shifted(bits, 15)) * (0x846CA68B - (1 << 32))
-    keep = _shifted(bits, 16) >= threshold
-    return torch.where(keep, states * (LEVELS / (LEVELS - threshold)), torch.zeros((), dtype=states.dtype))
+    # 0 or 1 by the sign of a difference: inductor's loops take longer to write bools than to make them.
+    keep = 1 + ((_shifted(bits, 16) - threshold) >> 31)
+    return (states * keep.to(states.dtype)) * (LEVELS / (LEVELS - threshold))
 
 
 # An operator of its own: a compiler that knew what it does would draw again for every few elements.

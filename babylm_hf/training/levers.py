@@ -38,18 +38,12 @@ _COMPILERS = ("c++", "g++", "clang++", "cl")
 
 def pull_levers(model: nn.Module, args: BabyLMTrainingArguments) -> None:
     """Make ready the model and the process for fast steps, as the arguments say; before the model is wrapped."""
-    own_attention = args.fast_attention and use_fast_attention(model) > 0
+    if args.fast_attention:
+        use_fast_attention(model)
     if args.device.type == "cpu":
         _pull_cpu_levers(model, args)
-    if args.compiler is None:
-        return
-    if own_attention and args.device.type == "cpu" and args.compiler["backend"] in (None, "inductor"):
-        logger.warning(
-            "--torch_compile: on a CPU this model is faster with the attention of --fast_attention as it is; it is not "
-            "compiled (--no_fast_attention compiles the stock model)"
-        )
-        return
-    compile_layers(model, **args.compiler)
+    if args.compiler is not None:
+        compile_layers(model, **args.compiler)
 
 
 def _pull_cpu_levers(model: nn.Module, args: BabyLMTrainingArguments) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import DebertaV2Config, DebertaV2ForMaskedLM
 
+from babylm_hf.models.attention_dropout import additive_mask
 from babylm_hf.models.deberta_attention import use_fast_attention
 from babylm_hf.models.distances import by_distance
 
@@ -124,3 +125,15 @@ def test_reading_by_distance_is_an_operator_that_a_compiler_can_call(parts, leng
     given = [torch.randn(3, length, 2 * length - 1).double().requires_grad_() if there else None for there in parts]
     torch.library.opcheck(by_distance, tuple(given))
     assert torch.autograd.gradcheck(by_distance, tuple(given))
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.float32])
+def test_a_mask_becomes_what_scores_get_by_an_operator(dtype):
+    seen = torch.tensor([[[[1, 0, 1]]]]).to(dtype)
+    torch.library.opcheck(additive_mask, (seen, torch.bfloat16))
+    made = additive_mask(seen, torch.bfloat16)
+    assert made.dtype == torch.bfloat16
+    assert torch.equal(made == 0, seen.bool())
+    scores = torch.tensor([3.0, 1e30, -2.0], dtype=torch.bfloat16) + made
+    assert scores.isfinite().all()
+    assert scores.float().softmax(-1)[..., 1] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 
 import pytest
 import torch
@@ -72,9 +73,13 @@ def test_modules_change_only_while_training():
     assert copied[1].forward.__self__ is copied[1]
 
 
+INDUCTOR = pytest.param("inductor", marks=[pytest.mark.slow, pytest.mark.skipif(not shutil.which("g++"), reason="g++")])
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", INDUCTOR])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_compiled_dropout_has_the_rate_the_seed_and_the_gradient_of_the_other(dtype):
-    compiled = torch.compile(lambda states: fast_dropout(states, 0.1), backend="aot_eager", dynamic=False)
+def test_compiled_dropout_has_the_rate_the_seed_and_the_gradient_of_the_other(dtype, backend):
+    compiled = torch.compile(lambda states: fast_dropout(states, 0.1), backend=backend, dynamic=False)
     states = torch.ones(400, 1000, dtype=dtype, requires_grad=True)
     torch.manual_seed(5)
     first, second = compiled(states), compiled(states)
