@@ -188,10 +188,12 @@ def test_padding_changes_nothing():
     assert torch.allclose(model(ids, present, mask_rate=0.3).logits[1, :8], short[0], atol=1e-5)
 
 
-def test_its_head_is_computed_at_chosen_positions_only():
-    model = model_of()
+@pytest.mark.parametrize("conditioning", [0, 8])
+def test_its_head_and_last_feed_forward_are_computed_at_chosen_positions_only(conditioning):
+    model = model_of(conditioning_size=conditioning)
     selector = PositionSelector(model)
     assert selector.head is model.head
+    assert selector.tail is model.model.layers[-1].feed_forward
     ids, present = rows_of(12)
     index = torch.tensor([30, 2, 17])
     chosen = selector.logits({"input_ids": ids, "attention_mask": present, "mask_rate": torch.full((3,), 0.2)}, index)

@@ -184,11 +184,14 @@ class DiffusionFeedForward(nn.Module):
         self.dense_out = ScaledLinear(config.intermediate_size, config.hidden_size, False, scale)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """`[B, L, D]` to the same."""
-        value, gate = self.dense_in(hidden).chunk(2, dim=-1)
+    def forward(self, states: Tensor, hidden: Tensor, scale: Tensor | None) -> Tensor:
+        """What is made of normed `states` is added to `hidden`, times `scale`; all `[..., D]`.
+
+        All that goes on is handed over, so that in the last layer a caller may choose positions in front of it.
+        """
+        value, gate = self.dense_in(states).chunk(2, dim=-1)
         update: Tensor = self.dropout(self.dense_out(self.layer_norm(value * F.gelu(gate, approximate="tanh"))))
-        return update
+        return hidden + update if scale is None else torch.addcmul(hidden, scale, update)
 
 
 class DiffusionLayer(nn.Module):
@@ -209,11 +212,14 @@ class DiffusionLayer(nn.Module):
         """`[B, L, D]` to the same; `time` is `[B, c]`, or None without conditioning."""
         if self.modulation is None:
             hidden = hidden + self.attention(self.layer_norm(hidden), positions, buckets, padding)
-            return torch.add(hidden, self.feed_forward(self.layer_norm(hidden)))
+            after: Tensor = self.feed_forward(self.layer_norm(hidden), hidden, None)
+            return after
         shift, scale, gate, ff_shift, ff_scale, ff_gate = self.modulation(time)[:, None, :].chunk(6, dim=-1)
         update = self.attention(self._modulated(hidden, shift, scale), positions, buckets, padding)
         hidden = torch.addcmul(hidden, gate, update)
-        return torch.addcmul(hidden, ff_gate, self.feed_forward(self._modulated(hidden, ff_shift, ff_scale)))
+        states = self._modulated(hidden, ff_shift, ff_scale)
+        after = self.feed_forward(states, hidden, ff_gate.expand_as(hidden))
+        return after
 
     def _modulated(self, hidden: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
         return torch.addcmul(shift, self.layer_norm(hidden), 1 + scale)
