@@ -7,16 +7,19 @@ in a loop, and cross-entropy at the masked positions. It runs on the weights of 
 seen to have the same loss (without dropout) before they are timed. A step is forward and backward of one micro-batch;
 the update, once in eight micro-batches in the published runs, is left out.
 
-    python benchmarks/diffusion_step.py --rows 4 --length 128 --rounds 5
+    python benchmarks/diffusion_step.py --rows 4 --length 128
     python benchmarks/diffusion_step.py --dtype bfloat16
+    python benchmarks/diffusion_step.py --tuned        # the reference with our allocator settings: the fair rival
 
-The variants take turns (A B, B A, ...), and the result is the median of the ratios of neighbours with its quartiles.
+Each variant is a process of its own, ours as `BabyLMTrainer` makes it and the reference as it is. They take turns (A B,
+B A, ...), and the result is the median of the ratios of neighbours with its quartiles.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import multiprocessing
 import time
 from contextlib import nullcontext
 
@@ -109,13 +112,68 @@ def reference_loss(model, batch, index):
     return (losses * batch["loss_weights"].t().flatten()[chosen]).sum()
 
 
-def seconds(step, model):
-    """Time of one forward and backward; gradients go on being summed, as within a step of several micro-batches."""
-    begun = time.perf_counter()
-    step().backward()
-    taken = time.perf_counter() - begun
-    model.zero_grad(set_to_none=False)
-    return taken
+class Variant:
+    """One of the two steps, in the process that makes it."""
+
+    def __init__(self, name: str, options: argparse.Namespace) -> None:
+        torch.manual_seed(0)
+        config = BabyLMDiffusionConfig(num_hidden_layers=options.layers, suppress_mask=False)
+        self.model = BabyLMDiffusionForMaskedLM(config)
+        with torch.no_grad():
+            for layer in self.model.model.layers:  # awake, as after training: a gate of zero would hide a difference
+                layer.modulation.weight.normal_(std=0.02)
+                layer.modulation.bias.normal_(std=0.1)
+        self.batch = make_batch(options.rows, options.length, options.rate, seed=1)
+        self.tokens = int(self.batch["attention_mask"].sum())
+        self.half = options.dtype == "bfloat16"
+        if name == "ours" or options.tuned:
+            keep_freed_memory()
+        if name == "ours":
+            if not options.no_fast_dropout:
+                use_fast_dropout(self.model)
+            objective = DiffusionObjective(self.model)
+
+            def summed() -> torch.Tensor:
+                return objective(objective.prepare(self.batch)).total()
+
+        else:
+            buckets = distance_buckets(options.length, config.position_bucket_size, config.max_position_embeddings)
+            steps = torch.arange(options.length)
+            index = buckets[steps[:, None] - steps[None, :] + options.length - 1]
+
+            def summed() -> torch.Tensor:
+                return reference_loss(self.model, self.batch, index)
+
+        self.summed = summed
+
+    def loss(self) -> torch.Tensor:
+        """The summed loss of the batch."""
+        with torch.autocast("cpu", torch.bfloat16) if self.half else nullcontext():
+            return self.summed()
+
+    def plain_loss(self) -> float:
+        """Without dropout."""
+        self.model.eval()
+        with torch.no_grad():
+            loss = float(self.loss())
+        self.model.train()
+        return loss
+
+    def seconds(self) -> float:
+        """Time of one forward and backward; gradients go on being summed, as within a step of several micro-batches."""
+        begun = time.perf_counter()
+        (self.loss() / self.tokens).backward()
+        taken = time.perf_counter() - begun
+        self.model.zero_grad(set_to_none=False)
+        return taken
+
+
+def serve(pipe, name, options) -> None:
+    """In the process of a variant: its loss without dropout, then the time of a step for each message."""
+    variant = Variant(name, options)
+    pipe.send((variant.plain_loss(), variant.tokens, sum(p.numel() for p in variant.model.parameters())))
+    while pipe.recv():
+        pipe.send(variant.seconds())
 
 
 def quartiles(values):
@@ -127,62 +185,38 @@ def main():
     parser.add_argument("--rows", type=int, default=4)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--rate", type=float, default=0.363)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--layers", type=int, default=12, help="fewer for a quick look")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="of autocast")
-    parser.add_argument("--tuned", action="store_true", help="let the allocator keep freed memory, for both")
+    parser.add_argument(
+        "--tuned", action="store_true", help="let the allocator keep freed memory for the reference too"
+    )
     parser.add_argument("--no_fast_dropout", action="store_true")
     options = parser.parse_args()
-    if options.tuned:
-        keep_freed_memory()
-    torch.manual_seed(0)
-    model = BabyLMDiffusionForMaskedLM(BabyLMDiffusionConfig(num_hidden_layers=options.layers, suppress_mask=False))
-    with torch.no_grad():
-        for layer in model.model.layers:  # awake, as after training: a gate of zero would hide a difference
-            layer.modulation.weight.normal_(std=0.02)
-            layer.modulation.bias.normal_(std=0.1)
-    if not options.no_fast_dropout:
-        use_fast_dropout(model)
-    batch = make_batch(options.rows, options.length, options.rate, seed=1)
-    objective = DiffusionObjective(model)
-    config = model.config
-    buckets = distance_buckets(options.length, config.position_bucket_size, config.max_position_embeddings)
-    steps = torch.arange(options.length)
-    index = buckets[steps[:, None] - steps[None, :] + options.length - 1]
-    half = options.dtype == "bfloat16"
-
-    def ours():
-        with torch.autocast("cpu", torch.bfloat16) if half else nullcontext():
-            prepared = objective.prepare(batch)
-            return objective(prepared).total() / objective.count(prepared)
-
-    def reference():
-        with torch.autocast("cpu", torch.bfloat16) if half else nullcontext():
-            return reference_loss(model, batch, index) / batch["attention_mask"].sum()
-
-    model.eval()
-    with torch.no_grad():
-        one, other = (
-            float(ours()) * objective.count(objective.prepare(batch)),
-            float(reference()) * float(batch["attention_mask"].sum()),
-        )
+    context = multiprocessing.get_context("spawn")
+    pipes = {}
+    for name in ("ours", "reference"):
+        pipes[name], theirs = context.Pipe()
+        context.Process(target=serve, args=(theirs, name, options), daemon=True).start()
+    facts = {name: pipe.recv() for name, pipe in pipes.items()}
+    (one, tokens, parameters), (other, _, _) = facts["ours"], facts["reference"]
     print(f"summed loss without dropout: ours {one:.4f}, reference {other:.4f}")
-    if abs(one - other) > (2e-2 if half else 1e-4) * abs(other):
+    if abs(one - other) > (2e-2 if options.dtype == "bfloat16" else 1e-4) * abs(other):
         raise SystemExit("the two do not compute the same loss")
-    model.train()
-    variants = {"ours": ours, "reference": reference}
-    for step in variants.values():
-        seconds(step, model)  # memory and kernels are prepared
-    times = {name: [] for name in variants}
-    for number in range(options.rounds):
-        for name in sorted(variants, reverse=bool(number % 2)):
-            times[name].append(seconds(variants[name], model))
+    times = {name: [] for name in pipes}
+    for number in range(options.warmup + options.rounds):
+        for name in sorted(pipes, reverse=bool(number % 2)):
+            pipes[name].send(True)
+            taken = pipes[name].recv()
+            if number >= options.warmup:
+                times[name].append(taken)
+    for pipe in pipes.values():
+        pipe.send(False)
     ratios = [slow / fast for slow, fast in zip(times["reference"], times["ours"], strict=True)]
-    tokens = int(batch["attention_mask"].sum())
     for name, found in times.items():
-        print(f"{name:>9}: {tokens / quartiles(found)[1]:9.1f} tokens/s")
+        print(f"{name:>9}: {1e3 * quartiles(found)[1]:.0f} ms a step, {tokens / quartiles(found)[1]:.1f} tokens/s")
     low, middle, high = quartiles(ratios)
-    parameters = sum(p.numel() for p in model.parameters())
     print(f"{parameters / 1e6:.1f} M parameters, {options.rows} x {options.length}, {options.dtype}: ", end="")
     print(f"{middle:.2f} times the reference [{low:.2f} .. {high:.2f}] in {options.rounds} rounds")
 
