@@ -7,7 +7,8 @@ wanted rows makes any such model produce only the wanted logits, with its own we
 model is of that kind is not guessed from its name but traced and then checked; the others fall back to full logits.
 
 The same holds for what follows the attention of the last layer, two thirds of a BERT layer: where a layer norms after
-it adds (BERT, RoBERTa, ELECTRA, DeBERTa), the rows are chosen there already.
+it adds (BERT, RoBERTa, ELECTRA, DeBERTa), the rows are chosen there already, and in our diffusion encoder in front of
+the last feed-forward.
 
     selector = PositionSelector(model)              # traces and probes once
     logits = selector.logits(batch, flat_index)     # [N, vocabulary]
@@ -51,13 +52,13 @@ def find_position_wise_head(model: nn.Module, probe_inputs: Mapping[str, Tensor]
         probe_inputs: the keyword arguments of the probing forward, `input_ids` `[B, L]` with B * L >= 14 among them,
             for models that need more than the usual two.
     """
-    return _find_places(model, probe_inputs)[0]
+    return _find_places(model, probe_inputs, early=False)[0]
 
 
 def _find_places(
-    model: nn.Module, probe_inputs: Mapping[str, Tensor] | None
+    model: nn.Module, probe_inputs: Mapping[str, Tensor] | None, early: bool
 ) -> tuple[nn.Module | None, nn.Module | None]:
-    """Where the rows of a model can be chosen: in front of its head, and as early as has been found to work."""
+    """Where the rows of a model can be chosen: in front of its head, and if `early`, as early as is found to work."""
     inputs = dict(probe_inputs) if probe_inputs is not None else probe_batch(model)
     with evaluating(model):
         head, joins, full = _trace(model, inputs)
@@ -66,7 +67,8 @@ def _find_places(
         if not _works_from(model, head, inputs, full):
             return None, None
         # Of a layer's two places where states are added to what was made of them, the first follows the attention.
-        return head, next((m for m in joins[-2:] if _works_from(model, m, inputs, full)), head)
+        candidates = joins[-2:] if early else []
+        return head, next((m for m in candidates if _works_from(model, m, inputs, full)), head)
 
 
 def _works_from(model: nn.Module, module: nn.Module, inputs: dict[str, Tensor], full: Tensor) -> bool:
@@ -133,8 +135,7 @@ class PositionSelector:
 
     def __init__(self, model: nn.Module, probe_inputs: Mapping[str, Tensor] | None = None, early: bool = True) -> None:
         self.model = model
-        self.head, early_module = _find_places(model, probe_inputs)
-        self.tail = early_module if early else self.head
+        self.head, self.tail = _find_places(model, probe_inputs, early)
 
     def place(self) -> nn.Module | None:
         """The module in front of which rows are chosen now: the head where layers are computed again for gradients.

@@ -4,7 +4,7 @@
 |---|---|---|
 | `fast_attention` | DeBERTa-v2: our attention (`models.deberta_attention`) | the stock numbers, to rounding |
 | `fast_dropout` | CPU: dropout drawn at the speed of memory (`models.dropout`) | rate and scale; another stream |
-| `short_last_layer` | what follows the last attention, at the targets only (`models.heads`) | as above |
+| `short_last_layer` | what follows the last attention, at the targets only (`models.heads`) | the stock numbers |
 | `chunked_loss` | logits of a chunk of targets at a time (`objectives.chunked`) | the stock numbers, to rounding |
 | `keep_freed_memory` | CPU: the allocator keeps freed memory (`training.allocator`) | everything |
 
