@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -141,7 +142,8 @@ def test_an_interrupted_process(publish, hub, run, moment, monkeypatch):
 
 
 def test_a_process_killed_in_the_middle_of_an_upload(publish, hub, run):
-    held = hub.fail("PUT /upload/", status=200, do=lambda: time.sleep(60))
+    killed, moment = threading.Event(), threading.Event()  # time.sleep does nothing here, see the fixture `waits`
+    held = hub.fail("PUT /upload/", status=200, do=lambda: killed.wait(180))
     code = (
         "import sys; sys.path[:0] = sys.argv[3:]\n"
         "from huggingface_hub import HfApi\nfrom babylm_hf.publishing import HubPublisher\n"
@@ -152,9 +154,10 @@ def test_a_process_killed_in_the_middle_of_an_upload(publish, hub, run):
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while held.times and time.monotonic() < deadline:
-        time.sleep(0.05)
+        moment.wait(0.05)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
+    killed.set()
     assert held.times == 0, "it was uploading"
     assert publish().sent == [*MILESTONES, "main"]
     assert_all_there(hub, run)
