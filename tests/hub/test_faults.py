@@ -142,7 +142,7 @@ def test_an_interrupted_process(publish, hub, run, moment, monkeypatch):
 
 
 def test_a_process_killed_in_the_middle_of_an_upload(publish, hub, run):
-    killed, moment = threading.Event(), threading.Event()  # time.sleep does nothing here, see the fixture `waits`
+    killed = threading.Event()
     held = hub.fail("PUT /upload/", status=200, do=lambda: killed.wait(180))
     code = (
         "import sys; sys.path[:0] = sys.argv[3:]\n"
@@ -154,7 +154,7 @@ def test_a_process_killed_in_the_middle_of_an_upload(publish, hub, run):
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while held.times and time.monotonic() < deadline:
-        moment.wait(0.05)
+        time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     killed.set()
