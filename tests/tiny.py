@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from babylm_hf.corpus import TokenStream, train_tokenizer
@@ -15,6 +17,9 @@ from babylm_hf.training import BabyLMTrainer, BabyLMTrainingArguments
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+INDUCTOR = pytest.param("inductor", marks=[pytest.mark.slow, pytest.mark.skipif(not shutil.which("g++"), reason="g++")])
+"""A backend of torch.compile, for tests that also have a quick one."""
 
 TINY_RECIPE = """
     --demo --demo_words 3000 --vocab_size 300 --hidden_size 32 --intermediate_size 32 --num_hidden_layers 1

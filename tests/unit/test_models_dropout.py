@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-import shutil
 
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import tiny_model
+from tiny import INDUCTOR, tiny_model
 from torch import nn
 
 from babylm_hf.models.attention_dropout import NAME, attend, attention_with_dropout, use_fast_attention_dropout
@@ -71,9 +70,6 @@ def test_modules_change_only_while_training():
     assert torch.equal(model.eval()(states), model[0](states))
     copied = copy.deepcopy(model).train()
     assert copied[1].forward.__self__ is copied[1]
-
-
-INDUCTOR = pytest.param("inductor", marks=[pytest.mark.slow, pytest.mark.skipif(not shutil.which("g++"), reason="g++")])
 
 
 @pytest.mark.parametrize("backend", ["aot_eager", INDUCTOR])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 
 import pytest
 import torch
-from tiny import tiny_model, tiny_stream, tiny_tokenizer
+from tiny import INDUCTOR, tiny_model, tiny_stream, tiny_tokenizer
 from transformers import AutoModelForMaskedLM
 
 from babylm_hf.errors import OptionError
@@ -80,9 +79,6 @@ def test_an_allocator_chosen_by_the_user_is_left_alone(variable, monkeypatch):
 def test_other_systems_are_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     assert not allocator.keep_freed_memory()
-
-
-INDUCTOR = pytest.param("inductor", marks=[pytest.mark.slow, pytest.mark.skipif(not shutil.which("g++"), reason="g++")])
 
 
 @pytest.mark.parametrize("backend", ["eager", INDUCTOR])
